@@ -1,0 +1,1 @@
+"""The command line; everything that it does is in the library."""

@@ -1,0 +1,59 @@
+"""The command line: `translate COMMAND …`. Exit codes: 0 done, 1 something failed, 2 wrong usage, 130 interrupted."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from translate import __version__
+from translate.cli import apply, doctor, train, weights
+from translate.errors import InputError, TranslateError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Image-to-image translation for folders of photographs, on the machine that you have.",
+)
+app.command()(apply.cyclegan)
+app.command()(apply.upscale)
+app.add_typer(train.app, name="train", help="Train your own weights on your own folders.")
+app.add_typer(weights.app, name="weights", help="The weights that are there, and what is known about them.")
+app.command()(doctor.doctor)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"translate {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line; the entry point of the `translate` command."""
+    for stream in (sys.stdout, sys.stderr):  # a file name may hold what the terminal cannot show
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    try:
+        code = app(standalone_mode=False) or 0
+    except TranslateError as error:
+        print(f"translate: {error}", file=sys.stderr)
+        code = 2 if isinstance(error, InputError) else 1
+    except typer.Exit as stop:
+        code = stop.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        print("translate: interrupted; run the same command again to go on", file=sys.stderr)
+        code = 130
+    except Exception as error:
+        if not hasattr(error, "format_message") or not hasattr(error, "show"):
+            raise
+        error.show()  # what Typer's parser says about a wrong command line
+        code = 2
+    sys.exit(code)

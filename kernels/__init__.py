@@ -1,0 +1,17 @@
+"""The hot paths of the networks, each one plain function whose docstring is its contract."""
+
+from translate.kernels._activation import Activation
+from translate.kernels._bias_act import bias_leaky_relu
+from translate.kernels._instance_norm import instance_norm
+from translate.kernels._pixel_shuffle import conv_pixel_shuffle
+from translate.kernels._upsample import Padding, conv_transpose2d, upsample_conv2d
+
+__all__ = [
+    "Activation",
+    "Padding",
+    "bias_leaky_relu",
+    "conv_pixel_shuffle",
+    "conv_transpose2d",
+    "instance_norm",
+    "upsample_conv2d",
+]

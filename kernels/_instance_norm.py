@@ -1,0 +1,128 @@
+"""Instance normalisation with everything that follows it in one call (Ulyanov et al. 2016, arXiv:1607.08022)."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from translate.kernels._activation import Activation, activate_, activation_grad
+
+
+def instance_norm(
+    x: Tensor,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    *,
+    residual: Tensor | None = None,
+    activation: Activation = "none",
+    slope: float = 0.2,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Return `activation((x - mean) / sqrt(var + eps) * weight + bias + residual)`.
+
+    Mean and (biased) variance are taken over H and W of each sample and channel, in float32 whatever the dtype.
+    The memory format is kept: channels_last in, channels_last out. Differentiable twice.
+
+    Args:
+        x: (B, C, H, W), any floating dtype, any strides.
+        weight: (C,) or None for 1.
+        bias: (C,) or None for 0.
+        residual: (B, C, H, W), added before the activation.
+        activation: "none", "relu" or "leaky_relu".
+        slope: of leaky ReLU's negative side; must be positive.
+        eps: added to the variance.
+
+    Raises:
+        ValueError: a wrong rank, a shape that does not fit, H·W = 1, where the variance has no meaning, or a slope ≤ 0.
+    """
+    _check(x, weight, bias, residual)
+    if activation == "leaky_relu" and slope <= 0:  # the backward reads the sign of the input off the output
+        raise ValueError(f"slope is {slope}; it must be positive")
+    return _InstanceNorm.apply(x, weight, bias, residual, activation, slope, eps)  # type: ignore[no-any-return,no-untyped-call]
+
+
+def _check(x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None) -> None:
+    if x.dim() != 4:
+        raise ValueError(f"instance_norm takes (B, C, H, W), got {tuple(x.shape)}")
+    if x.shape[2] * x.shape[3] == 1:
+        raise ValueError(f"Expected more than 1 spatial element when training, got input size {x.shape}")
+    for name, affine in (("weight", weight), ("bias", bias)):
+        if affine is not None and affine.shape != x.shape[1:2]:
+            raise ValueError(f"{name} is {tuple(affine.shape)}, but the input has {x.shape[1]} channels")
+    if residual is not None and residual.shape != x.shape:
+        raise ValueError(f"residual is {tuple(residual.shape)}, but the input is {tuple(x.shape)}")
+
+
+_HALF = (torch.float16, torch.bfloat16)
+
+
+def _group_norm(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Normalise a contiguous or channels_last x (B, C, H, W); return that, and the mean and 1/std, (B, C) each."""
+    b, c, h, w = x.shape
+    # For half precision the CPU kernel keeps the statistics in float32 only if the parameters are.
+    kind = torch.float32 if x.is_cpu and x.dtype in _HALF else x.dtype
+    if weight is None and kind != x.dtype:
+        weight = x.new_ones(c, dtype=kind)
+    weight, bias = (None if p is None else p.to(kind) for p in (weight, bias))
+    y, mean, rstd = torch.ops.aten.native_group_norm(x, weight, bias, b, c, h * w, c, eps)
+    if x.is_cpu and bool(((mean * rstd).abs() > 4).any()):
+        # For channels_last it takes the variance as E[x²] - mean², which cancels: for a mean of 10 standard deviations
+        # y is wrong in the third digit, for 1000 in all of them. So take off the mean that it found and begin again.
+        far = mean.to(x.dtype)
+        y, mean, rstd = torch.ops.aten.native_group_norm(x - far.view(b, c, 1, 1), weight, bias, b, c, h * w, c, eps)
+        mean = mean + far
+    return y, mean, rstd
+
+
+class _InstanceNorm(torch.autograd.Function):
+    """Forward: group norm with one channel a group, the one CPU norm that keeps channels_last.
+
+    Its own backward is slow there, so this one is written out from the saved mean and rstd.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor | None,
+        bias: Tensor | None,
+        residual: Tensor | None,
+        activation: Activation,
+        slope: float,
+        eps: float,
+    ) -> Tensor:
+        dense = x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last)
+        y, mean, rstd = _group_norm(x if dense else x.contiguous(), weight, bias, eps)
+        if residual is not None:
+            y = y.add_(residual)
+        y = activate_(y, activation, slope)
+        ctx.save_for_backward(x, weight, mean, rstd, y if activation != "none" else None)
+        ctx.activation, ctx.slope, ctx.eps = activation, slope, eps
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        x, weight, mean, rstd, y = ctx.saved_tensors
+        if y is not None:
+            grad = activation_grad(grad, y, ctx.activation, ctx.slope)
+        mean, rstd = mean.view(*x.shape[:2], 1, 1), rstd.view(*x.shape[:2], 1, 1)
+        # If a second derivative is wanted, it must see how the statistics depend on x; CUDA's are as short as x.
+        if torch.is_grad_enabled() or mean.dtype in _HALF:
+            wide = x.float() if x.dtype in _HALF else x
+            var, mean = torch.var_mean(wide, dim=(2, 3), correction=0, keepdim=True)
+            rstd = (var + ctx.eps).rsqrt()
+        normal = (x - mean) * rstd
+        grad_sum = grad.sum((2, 3), keepdim=True, dtype=mean.dtype)
+        grad_dot = (grad * normal).sum((2, 3), keepdim=True)
+        grad_x = None
+        if ctx.needs_input_grad[0]:
+            scale = rstd if weight is None else rstd * weight.view(1, -1, 1, 1)
+            n = x.shape[2] * x.shape[3]
+            if torch.is_grad_enabled():
+                grad_x = (grad - grad_sum / n - normal * (grad_dot / n)) * scale
+            else:  # the same, in as few passes over memory as eager PyTorch can
+                grad_x = torch.addcmul(grad, normal, grad_dot / -n).sub_(grad_sum / n).mul_(scale)
+            grad_x = grad_x.to(x.dtype)
+        grad_weight = grad_dot.sum(0).view(-1) if ctx.needs_input_grad[1] else None
+        grad_bias = grad_sum.sum(0).view(-1) if ctx.needs_input_grad[2] else None
+        return grad_x, grad_weight, grad_bias, grad if ctx.needs_input_grad[3] else None, None, None, None

@@ -1,0 +1,65 @@
+"""Which device and precision to compute with, and why."""
+
+from dataclasses import dataclass
+
+import torch
+
+from translate.errors import InputError
+
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A choice and the reason for it, in words."""
+
+    value: str
+    why: str
+
+
+def choose_device(wanted: str = "auto") -> Choice:
+    """The device to use: what is asked for if it is there, else the fastest.
+
+    Args:
+        wanted: "auto", or a name that torch knows: "cpu", "cuda", "cuda:1", "mps".
+
+    Raises:
+        InputError: torch does not know the device, or it is not there.
+    """
+    if wanted == "auto":
+        if torch.cuda.is_available():
+            return Choice("cuda", torch.cuda.get_device_name())
+        if torch.backends.mps.is_available():
+            return Choice("mps", "Apple's GPU")
+        return Choice("cpu", "no GPU that this torch can use")
+    try:
+        torch.empty(1, device=wanted)
+    except Exception as error:  # an unknown name, a torch without CUDA, a GPU that is not there: each its own type
+        raise InputError(f"device {wanted!r} cannot be used: {str(error).splitlines()[0]}") from error
+    return Choice(wanted, "asked for")
+
+
+def choose_precision(wanted: str, device: str) -> Choice:
+    """The precision to use: bfloat16 where the device is fast at it, float32 elsewhere.
+
+    Args:
+        wanted: "auto", "fp32", "bf16" or "fp16".
+        device: from `choose_device`.
+
+    Raises:
+        InputError: there is no such precision.
+    """
+    if wanted != "auto":
+        if wanted not in PRECISIONS:
+            raise InputError(f"unknown precision {wanted!r}; there are auto, {', '.join(PRECISIONS)}")
+        return Choice(wanted, "asked for")
+    if device.startswith("cuda"):
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return Choice("bf16", "this GPU has bfloat16")
+        return Choice("fp16", "this GPU has no bfloat16")
+    if device == "cpu":
+        for name, test in (("AMX", "_is_amx_tile_supported"), ("AVX512-BF16", "_is_avx512_bf16_supported")):
+            if getattr(torch.cpu, test, bool)():
+                return Choice("bf16", f"this processor has {name}")
+        return Choice("fp32", "this processor has neither AMX nor AVX512-BF16, so bfloat16 would be slower")
+    return Choice("fp32", f"bfloat16 has not been measured on {device}")

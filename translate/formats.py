@@ -1,0 +1,55 @@
+"""The one table of image formats: which suffixes are read and written, and what each kind of file can hold."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from translate.errors import InputError
+
+DEFAULT_MAX_PIXELS = 200_000_000  # of one picture
+JPEG_QUALITY = 95
+WEBP_QUALITY = 90  # 100 is lossless
+
+
+@dataclass(frozen=True)
+class Format:
+    """One kind of image file and what it can hold; a reading-only kind is not `writable`."""
+
+    name: str  # Pillow's
+    suffixes: tuple[str, ...]  # the first one is the usual one
+    writable: bool = True
+    deep: bool = False  # 16 bit
+    alpha: bool = False
+    tags: bool = False  # EXIF and ICC
+    quality: int | None = None  # the default, where there is such a setting
+    longest: int | None = None  # pixels on a side
+
+
+FORMATS = (
+    # The format ends at 65,535, but libjpeg, which everybody reads and writes it with, at 65,500.
+    Format("JPEG", (".jpg", ".jpeg", ".jpe"), tags=True, quality=JPEG_QUALITY, longest=65_500),
+    Format("PNG", (".png",), deep=True, alpha=True, tags=True),
+    Format("WEBP", (".webp",), alpha=True, tags=True, quality=WEBP_QUALITY, longest=16_383),
+    Format("TIFF", (".tif", ".tiff"), deep=True, alpha=True, tags=True),
+    Format("BMP", (".bmp",)),
+    Format("PPM", (".ppm",)),
+    Format("PPM", (".pgm", ".pnm"), writable=False),
+    Format("GIF", (".gif",), writable=False),
+)
+BY_SUFFIX = {suffix: kind for kind in FORMATS for suffix in kind.suffixes}
+
+
+def is_image(path: str | Path) -> bool:
+    """Whether the suffix is one of an image that can be read, in either case."""
+    return Path(path).suffix.lower() in BY_SUFFIX
+
+
+def suffix_for(source: Path, format: str | None = None) -> str:
+    """The suffix of a source's output: the format's, else the source's own, or .png where that cannot be written."""
+    if format is None:
+        kind = BY_SUFFIX.get(source.suffix.lower())
+        return source.suffix if kind and kind.writable else ".png"
+    suffix = f".{format.lower().removeprefix('.')}"
+    if (kind := BY_SUFFIX.get(suffix)) is None or not kind.writable:
+        known = ", ".join(kind.suffixes[0].removeprefix(".") for kind in FORMATS if kind.writable)
+        raise InputError(f"unknown image format {format!r}; there are {known}")
+    return suffix

@@ -1,0 +1,86 @@
+"""The networks, and the table by which a checkpoint's keys are recognised as one of them."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from translate.models import cyclegan, srgan
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network that is ready to run, and what has to be known to feed it.
+
+    Attributes:
+        network: takes and gives (B, 3, H, W).
+        architecture: the name of the network's class.
+        scale: output side / input side.
+        multiple_of: both input sides must be multiples of this.
+        minimum: smallest input side in pixels.
+        value_range: of input and output.
+        halo: input pixels, in each direction, that an output pixel can depend on; None if it depends on all of them.
+        notes: what was assumed about the checkpoint, one line each.
+    """
+
+    network: nn.Module
+    architecture: str
+    scale: int = 1
+    multiple_of: int = 1
+    minimum: int = 1
+    value_range: tuple[float, float] = (0.0, 1.0)
+    halo: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One network and how its checkpoints are read.
+
+    Attributes:
+        name: of the network's class.
+        names: keys of a checkpoint -> the public project's layer names in it, and ours; our own keys need none.
+        convert: a checkpoint and those names -> its tensors under our keys, and notes on what was dropped.
+        build: shapes of the converted tensors -> the network of those sizes, with weights still to be loaded.
+        halo: the network -> `Model.halo`.
+    """
+
+    name: str
+    names: Callable[[Iterable[str]], dict[str, str]]
+    convert: Callable[[Mapping[str, Tensor], Mapping[str, str]], tuple[dict[str, Tensor], tuple[str, ...]]]
+    build: Callable[[Mapping[str, torch.Size]], nn.Module]
+    multiple_of: int = 1
+    minimum: int = 1
+    value_range: tuple[float, float] = (0.0, 1.0)
+    halo: Callable[[Any], int] | None = None
+
+    def model(self, network: nn.Module, notes: tuple[str, ...] = ()) -> Model:
+        """The loaded network with what is known of it."""
+        return Model(
+            network,
+            self.name,
+            scale=int(getattr(network, "scale", 1)),
+            multiple_of=self.multiple_of,
+            minimum=self.minimum,
+            value_range=self.value_range,
+            halo=self.halo(network) if self.halo else None,
+            notes=notes,
+        )
+
+
+ARCHITECTURES = (
+    Architecture(
+        "ResnetGenerator",
+        cyclegan.public_names,
+        cyclegan.convert,
+        cyclegan.build,
+        multiple_of=4,  # halved twice
+        minimum=16,  # the blocks reflect at a quarter of the size
+        value_range=(-1.0, 1.0),
+    ),
+    Architecture("SRResNet", srgan.public_names, srgan.convert, srgan.build, halo=srgan.halo),
+)
+
+__all__ = ["ARCHITECTURES", "Architecture", "Model"]

@@ -1,0 +1,95 @@
+"""The layers that several networks share: each holds weights and calls one fused operation of `translate.kernels`."""
+
+from typing import TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from translate import kernels
+
+N = TypeVar("N", bound=nn.Module)
+
+
+def placed(network: N, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> N:
+    """Move a network to a device and dtype, its weights channels_last, which is the quicker layout everywhere."""
+    network.to(device, dtype)
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+class ConvNorm(nn.Module):
+    """Convolution, instance norm, activation, and a residual where the block has one.
+
+    The convolution has no bias: the norm that follows would subtract it again.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        *,
+        stride: int = 1,
+        reflect: int = 0,
+        activation: kernels.Activation = "relu",
+        affine: bool = False,
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, 0 if reflect else kernel // 2, bias=False)
+        self.norm = Affine(outputs) if affine else None
+        self.reflect, self.activation = reflect, activation
+
+    def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
+        """(B, I, H, W) -> (B, O, H/stride, W/stride)."""
+        if self.reflect:
+            x = F.pad(x, [self.reflect] * 4, mode="reflect")
+        return normalise(self.conv(x), self.norm, self.activation, residual)
+
+
+class UpNorm(nn.Module):
+    """A convolution that doubles the resolution, instance norm and ReLU.
+
+    `transposed` is the layer of the CycleGAN paper; otherwise nearest ×2 + 3×3, which leaves no checkerboard.
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, transposed: bool = False, affine: bool = False) -> None:
+        super().__init__()
+        shape = (inputs, outputs, 3, 3) if transposed else (outputs, inputs, 3, 3)
+        self.weight = nn.Parameter(torch.empty(shape))
+        nn.init.normal_(self.weight, 0.0, 0.02)
+        self.norm = Affine(outputs) if affine else None
+        self.transposed = transposed
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, I, H, W) -> (B, O, 2H, 2W)."""
+        if self.transposed:
+            y = kernels.conv_transpose2d(x, self.weight)
+        else:
+            y = kernels.upsample_conv2d(x, self.weight, padding="replicate")
+        return normalise(y, self.norm, "relu")
+
+
+class Affine(nn.Module):
+    """The learned scale and shift of a norm."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+
+def normalise(
+    x: Tensor, affine: Affine | None, activation: kernels.Activation, residual: Tensor | None = None, slope: float = 0.2
+) -> Tensor:
+    """Instance norm with what follows it; `affine` may be None."""
+    weight, bias = (affine.weight, affine.bias) if affine is not None else (None, None)
+    return kernels.instance_norm(x, weight, bias, residual=residual, activation=activation, slope=slope)
+
+
+def init_normal(module: nn.Module, std: float = 0.02) -> None:
+    """Draw every convolution's weight from N(0, std²), as CycleGAN and pix2pix do, and zero its bias."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.normal_(layer.weight, 0.0, std)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)

@@ -1,0 +1,1 @@
+"""The training recipes, one a model, and what they share."""

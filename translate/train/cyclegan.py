@@ -1,0 +1,131 @@
+"""The CycleGAN recipe: two folders of photographs, no pairs (Zhu et al. 2017, arXiv:1703.10593, section 4)."""
+
+import itertools
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from translate.device import PRECISIONS
+from translate.errors import TrainingError
+from translate.models.cyclegan import ResnetGenerator
+from translate.models.layers import placed
+from translate.models.patchgan import PatchDiscriminator
+from translate.train.data import Crops
+from translate.train.losses import lsgan, photorealism
+from translate.train.options import CycleGAN
+from translate.train.sheet import save_sheet
+from translate.train.state import Checkpoint, Ema, ImagePool, Step, read_checkpoint, restore
+from translate.weights.files import save_weights
+
+
+def train(
+    config: CycleGAN, out: Path, *, resume: bool = False, init: Path | None = None, minutes: float = 5.0
+) -> Iterator[Step]:
+    """Train both directions at once; yields after every step.
+
+    Writes `checkpoint.pt` every `minutes` and at the end, and with it the averaged generators `a2b.safetensors` and
+    `b2a.safetensors` and a sheet of samples, `samples.png`.
+
+    Args:
+        config: of the run.
+        out: folder of the run.
+        resume: go on exactly where `out` stopped.
+        init: checkpoint of another run to take the networks from.
+        minutes: between two checkpoints.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(config.seed)
+    device = torch.device(config.device)
+    if Path(config.a).resolve() == Path(config.b).resolve():
+        raise TrainingError(f"the same folder is given twice: {config.a}, {config.b}")
+    real = Crops(Path(config.a), config.size, config.load), Crops(Path(config.b), config.size, config.load)
+
+    def generator() -> ResnetGenerator:
+        return placed(ResnetGenerator(config.width, config.blocks, skip=config.skip), device)
+
+    def discriminator() -> PatchDiscriminator:
+        return placed(PatchDiscriminator(3, config.discriminator_width), device)
+
+    a2b, b2a, judge_a, judge_b = generator(), generator(), discriminator(), discriminator()
+    judges = [*judge_a.parameters(), *judge_b.parameters()]
+    optimise_g = torch.optim.Adam([*a2b.parameters(), *b2a.parameters()], config.lr, (0.5, 0.999))
+    optimise_d = torch.optim.Adam(judges, config.lr, (0.5, 0.999))
+    ema_a2b, ema_b2a = Ema(a2b, generator(), config.ema), Ema(b2a, generator(), config.ema)
+    pool_a, pool_b = ImagePool(config.pool), ImagePool(config.pool)
+    networks = {"a2b": a2b, "b2a": b2a, "judge_a": judge_a, "judge_b": judge_b}
+    state = {"ema_a2b": ema_a2b, "ema_b2a": ema_b2a, "optimise_g": optimise_g, "optimise_d": optimise_d}
+    pools = {"pool_a": pool_a, "pool_b": pool_b}
+    checkpoint = Checkpoint(out, asdict(config), networks | state | pools, minutes)
+    if init is not None:
+        saved = read_checkpoint(init)
+        restore(networks, saved, init)
+        ema_a2b.network.load_state_dict(saved["ema_a2b"]["network"])
+        ema_b2a.network.load_state_dict(saved["ema_b2a"]["network"])
+    samples = [domain.batch(4).to(device) for domain in real]
+    start = checkpoint.load() if resume else 0
+
+    def finish(step: int) -> None:
+        checkpoint.save(step)
+        save_weights(out / "a2b.safetensors", ema_a2b.network)
+        save_weights(out / "b2a.safetensors", ema_b2a.network)
+        with torch.no_grad():
+            save_sheet(
+                out / "samples.png",
+                [samples[0], ema_a2b.network(samples[0]), samples[1], ema_b2a.network(samples[1])],
+                value_range=(-1, 1),
+            )
+
+    autocast = torch.autocast(device.type, PRECISIONS[config.precision], enabled=config.precision != "fp32")
+    for step in range(start, config.steps):
+        began = time.perf_counter()
+        for group in itertools.chain(optimise_g.param_groups, optimise_d.param_groups):
+            group["lr"] = config.lr * min(1.0, 2 - 2 * step / config.steps)  # constant, then linear to zero
+        real_a, real_b = (domain.batch(config.batch).to(device) for domain in real)
+
+        # Generators: fool the judges, come back to the start, leave alone what is in the target domain already.
+        _require_grad(judges, False)
+        with autocast:
+            fake_b, fake_a = a2b(real_a), b2a(real_b)
+            losses: dict[str, Tensor] = {
+                "gan_a2b": lsgan(judge_b(fake_b), True),
+                "gan_b2a": lsgan(judge_a(fake_a), True),
+                "cycle": ((b2a(fake_b) - real_a).abs().mean() + (a2b(fake_a) - real_b).abs().mean()) * config.cycle,
+            }
+            if config.identity:
+                same = (b2a(real_a) - real_a).abs().mean() + (a2b(real_b) - real_b).abs().mean()
+                losses["identity"] = same * config.cycle * config.identity
+            if config.photorealism:
+                real_look = photorealism(real_a, fake_b) + photorealism(real_b, fake_a)
+                losses["photorealism"] = real_look * config.photorealism
+        optimise_g.zero_grad()
+        torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
+        optimise_g.step()
+
+        # Discriminators: tell real images from fakes of now and before.
+        _require_grad(judges, True)
+        with autocast:
+            for name, judge, images, fakes in (
+                ("judge_a", judge_a, real_a, pool_a.swap(fake_a)),
+                ("judge_b", judge_b, real_b, pool_b.swap(fake_b)),
+            ):
+                losses[name] = (lsgan(judge(images), True) + lsgan(judge(fakes), False)) / 2
+        optimise_d.zero_grad()
+        (losses["judge_a"] + losses["judge_b"]).backward()  # type: ignore[no-untyped-call]
+        optimise_d.step()
+
+        ema_a2b.update()
+        ema_b2a.update()
+        saved_now = checkpoint.due() or step + 1 == config.steps
+        if saved_now:
+            finish(step + 1)
+        values = {name: loss.item() for name, loss in losses.items()}
+        yield Step(step + 1, config.steps, values, time.perf_counter() - began, saved_now)
+
+
+def _require_grad(parameters: list[torch.nn.Parameter], value: bool) -> None:
+    for parameter in parameters:
+        parameter.requires_grad_(value)

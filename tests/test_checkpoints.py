@@ -291,6 +291,12 @@ def test_moving_average_goes_first_and_wrappers_nest(tmp_path: Path) -> None:
     assert not torch.equal(state["head.weight"], raw["head.weight"])
 
 
+def test_a_wrapper_that_holds_itself(tmp_path: Path) -> None:
+    content: dict[str, object] = {}
+    content["params"] = content
+    assert "holds no network's tensors" in refusal(saved(tmp_path, content))
+
+
 @pytest.mark.parametrize("suffix", [".pth", ".pt", ".bin", ".PTH"])
 @pytest.mark.parametrize("zipped", [False, True])
 def test_suffixes_and_both_kinds_of_pickle(tmp_path: Path, suffix: str, zipped: bool) -> None:
@@ -349,6 +355,14 @@ def test_torchscript_is_refused(tmp_path: Path) -> None:
         warnings.simplefilter("ignore")
         torch.jit.save(torch.jit.script(nn.Linear(2, 2)), tmp_path / "net.pt")
     assert "Python objects, which could run code when they are read (TorchScript)" in refusal(tmp_path / "net.pt")
+
+
+def test_torchs_own_warnings_are_kept_quiet(tmp_path: Path) -> None:
+    (path := tmp_path / "net.pth").write_bytes(pickle.dumps({"a": 1}, 4))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        refusal(path)
+    assert not caught
 
 
 # Files that are damaged, or none

@@ -295,6 +295,11 @@ def test_profile_of_another_colour_model_is_left_out(tmp_path: Path) -> None:
     pixels[...] = pixels[..., :1]
     write(tmp_path / "a.png", Picture(pixels, icc=profile, grey=True))
     assert read(tmp_path / "a.png").icc == profile
+    write(tmp_path / "a.webp", Picture(pixels, icc=profile, grey=True))  # has no grey
+    assert read(tmp_path / "a.webp").icc is None
+    deep = pixels * np.uint16(257)
+    write(tmp_path / "a.tif", Picture(deep, deep[..., 0], icc=profile, grey=True))  # is written as RGBA
+    assert read(tmp_path / "a.tif").icc is None
 
 
 def test_16_bit_png_with_a_profile_that_libpng_objects_to(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def rng() -> np.random.Generator:
 def picture(rng: np.random.Generator) -> np.ndarray:
     """Smooth random blobs with some grain, uint8 (96, 120, 3)."""
     blobs = cv2.resize(rng.uniform(0, 255, (12, 15, 3)), (120, 96), interpolation=cv2.INTER_CUBIC)
-    return np.clip(blobs + rng.normal(0, 4, blobs.shape), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(blobs + rng.normal(0, 4, blobs.shape), 0, 255), np.uint8)
 
 
 @pytest.mark.parametrize(

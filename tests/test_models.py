@@ -119,7 +119,7 @@ def test_generator_keeps_size_and_range(size: tuple[int, int], transposed: bool)
 
 
 def test_generator_of_the_paper_has_its_parameters() -> None:
-    """11.378 million in the public implementation, less the 3712 biases of the convolutions before a norm."""
+    """11.378 million in the public implementation, less the 5248 biases of the convolutions before a norm."""
     widths = [64, 128, 256, *[256] * 18, 128, 64]
     with torch.device("meta"):
         network = ResnetGenerator(transposed=True)
@@ -151,7 +151,7 @@ def test_patch_discriminator_sees_70_by_70(monkeypatch: pytest.MonkeyPatch) -> N
 def test_patch_discriminator_has_a_score_a_patch(inputs: int) -> None:
     scores = PatchDiscriminator(inputs, 4)(torch.randn(2, inputs, 64, 96))
     assert scores.shape == (2, 1, 6, 10)
-    assert scores.min() < 0 < scores.max() or scores.std() > 0
+    assert scores.std() > 0
 
 
 def test_patch_discriminator_is_the_network_of_plain_modules() -> None:
@@ -183,7 +183,7 @@ def test_unet_discriminator_is_held_by_spectral_norm() -> None:
     layers = [*network.down, *network.up, *network.refine]
     assert len(layers) == 8
     for conv in layers:
-        assert torch.linalg.matrix_norm(conv.weight.flatten(1), ord=2) == pytest.approx(1, abs=0.1)  # type: ignore[operator]
+        assert torch.linalg.matrix_norm(conv.weight.flatten(1), ord=2).item() == pytest.approx(1, abs=0.1)  # type: ignore[operator]
 
 
 # SRGAN's generator

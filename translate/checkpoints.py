@@ -66,11 +66,9 @@ def tidy(content: object) -> dict[str, Tensor]:
     Raises:
         CheckpointError: there are none, or one that is sparse, empty, or without its numbers.
     """
-    while isinstance(content, Mapping):
-        wrapper = next((key for key in WRAPPERS if isinstance(content.get(key), Mapping)), None)
-        if wrapper is None:
-            break
-        content = content[wrapper]
+    for _ in range(len(WRAPPERS)):  # no further, because a wrapper can hold itself
+        if isinstance(content, Mapping):
+            content = next((content[key] for key in WRAPPERS if isinstance(content.get(key), Mapping)), content)
     items = content.items() if isinstance(content, Mapping) else ()
     state = {str(key).removeprefix(PREFIX): value for key, value in items if isinstance(value, Tensor)}
     if not state:

@@ -222,7 +222,7 @@ def write(path: str | Path, picture: Picture, *, quality: int | None = None) -> 
     try:
         data = _encode(_fitted(picture, kind), kind, kind.quality if quality is None else quality)
     except Exception as error:
-        raise ImageError(f"cannot be encoded as {kind.name} ({_line(error)}); write png instead") from error
+        raise ImageError(f"cannot be encoded as {kind.name} ({_line(error)}); try another format") from error
     _put(path, data)
 
 
@@ -238,9 +238,7 @@ def _fitted(picture: Picture, kind: Format) -> Picture:
         pixels, alpha = _shallow(pixels), None if alpha is None else _shallow(alpha)
     first = pixels[..., :1]
     grey = picture.grey and bool((pixels[..., 1:] == first).all())
-    # A profile for another number of channels makes viewers reject the file.
-    fits = (picture.icc or b"")[16:20] not in ((b"CMYK",) if grey else (b"CMYK", b"GRAY"))
-    return replace(picture, pixels=pixels, alpha=alpha, grey=grey, icc=picture.icc if fits else None)
+    return replace(picture, pixels=pixels, alpha=alpha, grey=grey)
 
 
 def _shallow(array: Pixels) -> Pixels:
@@ -254,6 +252,9 @@ def _encode(picture: Picture, kind: Format, quality: int | None) -> bytes:
     samples = pixels[..., :1] if thin else pixels
     if alpha is not None:
         samples = np.dstack([samples, alpha])
+    coloured = not thin or kind.name == "WEBP"  # which has no grey
+    if icc and icc[16:20] in ((b"CMYK", b"GRAY") if coloured else (b"CMYK",)):
+        icc = None  # a profile for another number of channels makes viewers reject the file
     if kind.name == "TIFF":
         return encode_tiff(samples, exif, icc)
     if kind.name == "PNG" and samples.shape[2] != 2:  # OpenCV's default level is its fast one

@@ -114,10 +114,9 @@ def build(shapes: Mapping[str, torch.Size]) -> SRResNet:
 
 def halo(network: SRResNet) -> int:
     """How far, in input pixels, an output pixel sees in each direction."""
-    reach = 0 if network.tail is None else len(network.tail)  # counted at the size that has been reached so far
-    for _ in network.up:
-        reach = (reach + 1) // 2 + 1  # halved, rounded up, and one for the convolution before the enlargement
-    return reach + 2 * len(network.blocks) + 1
+    # The staged tail reaches 2 pixels at full size; each doubling before it halves that, and its convolution adds 1.
+    tail = 1 if network.tail is None else 2
+    return 1 + 2 * len(network.blocks) + tail
 
 
 def _length(shapes: Mapping[str, torch.Size], key: str) -> int:

@@ -27,7 +27,7 @@ Rate = Annotated[float, typer.Option(min=0.0, help="Learning rate.")]
 Weight = Annotated[float, typer.Option(min=0.0, help="Weight of this loss; 0 leaves it out.")]
 Ema = Annotated[float, typer.Option(min=0.0, max=1.0, help="Decay of the averaged weights.")]
 Seed = Annotated[int, typer.Option(help="Of every random number.")]
-Precision = Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")]
+Precision = Annotated[str, typer.Option(help="auto, fp32 or bf16.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on exactly where this run stopped.")]
 Init = Annotated[Path | None, typer.Option(help="Checkpoint of another run to take the networks from.")]
@@ -54,6 +54,7 @@ def cyclegan(
         bool, typer.Option("--skip", help="Add the input: keeps detail where only the light changes.")
     ] = False,
     discriminator_width: JudgeWidth = CycleGAN.discriminator_width,
+    spectral: Annotated[bool, typer.Option("--spectral", help="Spectral norm in the discriminators.")] = False,
     lr: Rate = CycleGAN.lr,
     cycle: Weight = CycleGAN.cycle,
     identity: Weight = CycleGAN.identity,
@@ -73,8 +74,8 @@ def cyclegan(
         raise InputError(f"--size {size} must be a multiple of 4, and --load {load[0]} {load[1]} must not be below it")
     device, precision = _hardware(device, precision)
     config = CycleGAN(
-        str(a), str(b), steps, batch, size, load, width, blocks, skip, discriminator_width, lr, cycle, identity,
-        photorealism, pool, ema, seed, precision, device,
+        str(a), str(b), steps, batch, size, load, width, blocks, skip, discriminator_width, spectral, lr, cycle,
+        identity, photorealism, pool, ema, seed, precision, device,
     )  # fmt: skip
     from translate.train.cyclegan import train
 
@@ -125,7 +126,12 @@ def _hardware(device: str, precision: str) -> tuple[str, str]:
     from translate.device import choose_device, choose_precision
 
     device = choose_device(device).value
-    return device, choose_precision(precision, device).value
+    chosen = choose_precision(precision, device).value
+    if chosen == "fp16":  # its gradients would vanish without a loss scaler
+        if precision == "fp16":
+            raise InputError("--precision fp16 is for translating; train in fp32 or bf16")
+        chosen = "fp32"
+    return device, chosen
 
 
 def _show(steps: "Iterator[Step]", out: Path, resume: bool, tensorboard: bool) -> None:

@@ -101,7 +101,7 @@ class _InstanceNorm(torch.autograd.Function):
         return y
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, mean, rstd, y = ctx.saved_tensors
         if y is not None:
             grad = activation_grad(grad, y, ctx.activation, ctx.slope)

@@ -105,12 +105,13 @@ def test_frechet_distance_refuses_other_shapes(a: tuple[int, ...], b: tuple[int,
 
 
 def test_colourfulness() -> None:
-    """Grey has none; half red and half cyan has opponents of ±255 and ±127.5 around zero."""
+    """Grey has none; half red and half cyan has opponents of ±255 and ±127.5 around zero; red alone no spread."""
     assert colourfulness(np.full((4, 4, 3), 99, np.uint8)) == 0
     halves = np.zeros((4, 4, 3), np.uint8)
     halves[:2, :, 0] = 255
     halves[2:, :, 1:] = 255
     assert colourfulness(halves) == pytest.approx(np.hypot(255, 127.5))
+    assert colourfulness(halves[:2]) == pytest.approx(0.3 * np.hypot(255, 127.5))
 
 
 @pytest.mark.parametrize(("name", "expected"), [("Set5", 28.43), ("Set14", 25.99)])

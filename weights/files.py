@@ -2,26 +2,22 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 from safetensors.torch import save
 from torch import nn
 
 
-def save_weights(path: Path, network: nn.Module, **metadata: str) -> None:
-    """Write a network's weights in half precision, whole or not at all.
+def save_weights(path: Path, network: nn.Module) -> None:
+    """Write a network's weights in half precision, whole or not at all; the same weights give the same bytes.
 
     Args:
         path: ends in .safetensors.
-        network: has a `config` of the arguments that it was built with.
-        metadata: more strings for the file's header.
+        network: its class and its `config`, the arguments that it was built with, go into the file's header.
     """
     tensors = {name: tensor.detach().half().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    config: Any = getattr(network, "config", {})
-    header = {"network": type(network).__name__, "config": json.dumps(config), **metadata}
+    about = {"network": type(network).__name__} | getattr(network, "config", {})
+    # One entry, as safetensors writes several in random order.
+    data = save(tensors, {"translate": json.dumps(about, sort_keys=True)})
     temporary = path.with_suffix(".part")
-    temporary.write_bytes(save(tensors, header))
+    temporary.write_bytes(data)
     temporary.replace(path)
-
-
-__all__ = ["save_weights"]

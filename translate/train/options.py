@@ -18,6 +18,7 @@ class CycleGAN:
         blocks: residual blocks of the generators.
         skip: the generators add their input, see `ResnetGenerator`; off for domains whose shapes differ.
         discriminator_width: channels of the discriminators' first layer.
+        spectral: spectral instead of instance norm in the discriminators, so that they see brightness.
         lr: learning rate of Adam (0.5, 0.999).
         cycle: weight of the cycle loss.
         identity: weight of the identity loss, as a fraction of `cycle`; 0 leaves it out, and saves a third of the time.
@@ -25,7 +26,7 @@ class CycleGAN:
         pool: fakes that are kept for the discriminators.
         ema: decay of the generators' averages.
         seed: of every random number.
-        precision: "fp32", "bf16" or "fp16".
+        precision: "fp32" or "bf16".
         device: a name that torch knows.
     """
 
@@ -39,6 +40,7 @@ class CycleGAN:
     blocks: int = 9
     skip: bool = False
     discriminator_width: int = 64
+    spectral: bool = False
     lr: float = 2e-4
     cycle: float = 10.0
     identity: float = 0.5
@@ -72,7 +74,7 @@ class SRGAN:
         adversarial: weight of the adversarial loss.
         ema: decay of the generator's average.
         seed: of every random number.
-        precision: "fp32", "bf16" or "fp16".
+        precision: "fp32" or "bf16".
         device: a name that torch knows.
     """
 

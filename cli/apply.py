@@ -131,7 +131,7 @@ def _apply(
     if dry_run:
         for job in plan.jobs:
             report.planned(job, options["overwrite"])
-        return
+        raise typer.Exit(int(any(job.problem for job in plan.jobs)))
 
     from translate import checkpoints, engine  # here, as they import torch
 
@@ -139,7 +139,7 @@ def _apply(
     if model.scale != scale:
         raise UnknownModelError(f"{weights} enlarges ×{model.scale}, not ×{scale}; choose other weights")
     ready = engine.Translator(model, **translator)
-    report.say(f"{Path(weights).stem} on {ready.device} in {ready.precision}")
+    report.say(f"{frames.shown(Path(weights).stem)} on {ready.device} in {ready.precision}")
     for note in model.notes:
         report.say(f"note: {note}")
     frames.clean({job.target.parent for job in plan.jobs})

@@ -49,11 +49,15 @@ def main() -> None:
     except typer.Exit as stop:
         code = stop.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        print("translate: interrupted; run the same command again to go on", file=sys.stderr)
         code = 130
+    except OSError as error:
+        print(f"translate: {error}", file=sys.stderr)
+        code = 1
     except Exception as error:
         if not hasattr(error, "format_message") or not hasattr(error, "show"):
             raise
         error.show()  # what Typer's parser says about a wrong command line
         code = 2
+    if code == 130:  # some versions of Typer return it themselves
+        print("translate: interrupted; run the same command again to go on", file=sys.stderr)
     sys.exit(code)

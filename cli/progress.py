@@ -28,7 +28,7 @@ class Report:
     def __init__(self, total: int, *, json: bool) -> None:
         self.total, self.json = total, json
         self.done = self.skipped = self.failed = 0
-        self.console = Console(file=sys.stderr if json else sys.stdout, highlight=False, soft_wrap=True)
+        self.console = Console(file=sys.stderr if json else sys.stdout, highlight=False, emoji=False, soft_wrap=True)
         self.started = self.line_at = time.monotonic()
         self.bar: Progress | None = None
 
@@ -38,7 +38,7 @@ class Report:
 
     def planned(self, job: Job, overwrite: bool) -> None:
         """Print what would become of a file."""
-        status = "failed" if job.problem else "skipped" if job.target.exists() and not overwrite else "planned"
+        status = "failed" if job.problem else "skipped" if job.made and not overwrite else "planned"
         if self.json:
             self._line(status, job, job.problem)
         else:

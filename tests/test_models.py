@@ -229,16 +229,13 @@ def test_srresnet_sees_as_far_as_its_convolutions(scale: int, tail: Literal["dir
     assert srgan.halo(network) == radius
 
 
-def test_spectral_discriminator_sees_brightness_and_is_lipschitz() -> None:
-    torch.manual_seed(0)
-    judge = PatchDiscriminator(3, 8, spectral=True).train()
-    x = torch.rand(1, 3, 64, 64) - 0.5
-    for _ in range(30):  # the power iteration settles
-        judge(x)
-    judge.eval()
-    with torch.no_grad():
-        plain, brighter = judge(x), judge(x + 0.4)
-        assert plain.shape == (1, 1, 6, 6)
-        assert (brighter - plain)[..., 2:4, 2:4].abs().min() > 1e-4  # instance norm would take the difference away
-    for conv in (judge.first, *judge.middle, judge.last):
-        assert torch.linalg.matrix_norm(conv.weight.flatten(1), 2) < 1.1
+def test_a_discriminator_without_norm_sees_brightness() -> None:
+    differences = []
+    for norm in (False, True):
+        torch.manual_seed(0)
+        judge = PatchDiscriminator(3, 8, norm=norm)
+        texture = torch.randn(1, 3, 128, 128) * 0.1
+        with torch.no_grad():
+            difference = judge(texture + 0.6) - judge(texture - 0.6)
+        differences.append(float(difference[..., 4:10, 4:10].abs().mean()))
+    assert differences[0] > 4 * differences[1]

@@ -265,8 +265,8 @@ def test_init_from_another_network_is_an_error(one: SRGAN, two: CycleGAN, tmp_pa
     first(one, tmp_path / "one", 1)
     first(two, tmp_path / "two", 1)
     for config, source, message in (
-        (replace(one, width=8), "one", "another width or depth"),
-        (replace(two, blocks=2), "two", "another width or depth"),
+        (replace(one, width=8), "one", "other layers"),
+        (replace(two, blocks=2), "two", "other layers"),
         (one, "two", "holds no ema"),
         (two, "one", "holds no a2b"),
     ):

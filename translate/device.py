@@ -1,6 +1,7 @@
 """Which device and precision to compute with, and why."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -33,7 +34,7 @@ def choose_device(wanted: str = "auto") -> Choice:
             return Choice("mps", "Apple's GPU")
         return Choice("cpu", "no GPU that this torch can use")
     try:
-        torch.empty(1, device=wanted)
+        torch.zeros(1, device=wanted).cpu()  # "meta" has room for tensors, but not for their numbers
     except Exception as error:  # an unknown name, a torch without CUDA, a GPU that is not there: each its own type
         raise InputError(f"device {wanted!r} cannot be used: {str(error).splitlines()[0]}") from error
     return Choice(wanted, "asked for")
@@ -57,9 +58,18 @@ def choose_precision(wanted: str, device: str) -> Choice:
         if torch.cuda.is_bf16_supported(including_emulation=False):
             return Choice("bf16", "this GPU has bfloat16")
         return Choice("fp16", "this GPU has no bfloat16")
-    if device == "cpu":
+    if device.startswith("cpu"):
         for name, test in (("AMX", "_is_amx_tile_supported"), ("AVX512-BF16", "_is_avx512_bf16_supported")):
             if getattr(torch.cpu, test, bool)():
                 return Choice("bf16", f"this processor has {name}")
         return Choice("fp32", "this processor has neither AMX nor AVX512-BF16, so bfloat16 would be slower")
     return Choice("fp32", f"bfloat16 has not been measured on {device}")
+
+
+def available_bytes() -> int | None:
+    """Main memory that is free without swapping; None where the system does not say so in Linux's way."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)

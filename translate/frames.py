@@ -1,11 +1,13 @@
 """Where frames come from and where they go: one image, or a folder tree that is mirrored."""
 
-import os
+import errno
 import re
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from os.path import realpath
 from pathlib import Path
 
 from translate import formats
@@ -22,6 +24,14 @@ class Job:
     source: Path
     target: Path
     problem: str | None = None
+
+    @property
+    def made(self) -> bool:
+        """Whether the target is there already."""
+        try:
+            return self.target.is_file()
+        except OSError:  # a name that is too long, a folder that is closed: writing says so
+            return False
 
 
 @dataclass(frozen=True)
@@ -48,35 +58,33 @@ def plan(sources: list[Path], out: Path | None, label: str, format: str | None =
     Raises:
         InputError: a source is missing, is no image, or holds none; or the output would lie inside an input.
     """
+    if Path(label).name != label:
+        raise InputError(f"{label!r} cannot be part of a file name; choose another name for what to make")
+    if out and out.exists() and not out.is_dir() and (len(sources) > 1 or sources[0].is_dir()):
+        raise InputError(f"the output {shown(out)} is a file, but a folder is needed; choose another with --out")
     jobs: list[Job] = []
     outputs: list[Path] = []
+    folders: list[Path] = []
     for source in sources:
         if source.is_dir():
-            folder = (
-                _sibling(source, label) if out is None else out / source.resolve().name if len(sources) > 1 else out
-            )
-            _check_apart(source, folder)
-            found = [
-                Job(path, folder / path.relative_to(source).with_suffix(formats.suffix_for(path, format)), problem)
-                for path, problem in _walk(source)
-            ]
+            output = _folder_for(source, out, label, many=len(sources) > 1)
+            found = list(_mirrored(source, output, format))
             if not found:
                 known = ", ".join(sorted({suffix for kind in formats.FORMATS for suffix in kind.suffixes}))
                 raise InputError(f"{shown(source)} holds no images; the suffixes that are read are {known}")
-            outputs.append(folder)
+            folders.append(source)
         elif source.exists():
             if not formats.is_image(source):
                 raise InputError(f"{shown(source)} is neither a folder nor an image by its suffix")
-            name = source.stem + (f"-{label}" if out is None else "") + formats.suffix_for(source, format)
-            if out is None:
-                target = source.with_name(name)
-            else:
-                target = out if len(sources) == 1 and formats.is_image(out) and not out.is_dir() else out / name
-            found = [Job(source, target)]
-            outputs.append(target)
+            output = _file_for(source, out, label, format, many=len(sources) > 1)
+            found = [Job(source, output)]
         else:
             raise InputError(f"{shown(source)} does not exist")
+        outputs.append(output)
         jobs += found
+    for folder in folders:
+        for output in outputs:
+            _check_apart(folder, output)
     return Plan(tuple(outputs), tuple(_without_collisions(jobs)))
 
 
@@ -89,72 +97,83 @@ def clean(folders: set[Path]) -> None:
                     path.unlink(missing_ok=True)
 
 
-def shown(path: Path) -> str:
+def shown(path: Path | str) -> str:
     """A path for people: on one line and printable, whatever is in its name."""
     text = str(path)
     return text if text.isprintable() else ascii(text)
 
 
-def _sibling(folder: Path, label: str) -> Path:
-    whole = folder.resolve()
-    named = folder if folder.name and folder.name != ".." else whole
-    return named.with_name(f"{whole.name}-{label}")
+def _folder_for(source: Path, out: Path | None, label: str, *, many: bool) -> Path:
+    named = source if source.name not in ("", "..") else source.resolve()
+    if out is None:
+        if not named.name:
+            raise InputError(f"{shown(source)} has no sibling to write to; say where with --out")
+        return named.with_name(f"{named.name}-{label}")
+    return out / named.name if many else out
+
+
+def _file_for(source: Path, out: Path | None, label: str, format: str | None, *, many: bool) -> Path:
+    suffix = formats.suffix_for(source, format)
+    if out is None:
+        return source.with_name(f"{source.stem}-{label}{suffix}")
+    if many or out.is_dir() or not formats.is_image(out):
+        return out / f"{source.stem}{suffix}"
+    wanted = formats.suffix_for(out, format or out.suffix)  # also refuses what cannot be written
+    if formats.BY_SUFFIX[wanted] is not formats.BY_SUFFIX[out.suffix.lower()]:
+        raise InputError(f"--out {shown(out)} and --format {format} name two formats; leave out one of them")
+    return out
+
+
+def _mirrored(source: Path, folder: Path, format: str | None) -> Iterator[Job]:
+    for path, problem in _walk(source):
+        target = folder / path.relative_to(source)
+        yield Job(path, target if problem else target.with_suffix(formats.suffix_for(path, format)), problem)
 
 
 def _check_apart(source: Path, out: Path) -> None:
-    inside, outside = out.resolve(), source.resolve()
+    inside, outside = Path(realpath(out)), Path(realpath(source))
     if inside == outside or outside in inside.parents:
         raise InputError(f"the output {shown(out)} lies inside the input {shown(source)}; choose another with --out")
-    if out.exists() and not out.is_dir():
-        raise InputError(f"the output {shown(out)} is a file, but the input is a folder; choose another with --out")
 
 
 def _walk(folder: Path) -> Iterator[tuple[Path, str | None]]:
-    """Every image below, in sorted order, and every folder that cannot be listed, with the reason.
+    """Every image below, in sorted order, and what else may hold images but cannot be looked at, with the reason.
 
     Links are followed, but no folder is entered twice.
     """
     seen: set[tuple[int, int]] = set()
-
-    def enter(path: Path) -> Iterator[tuple[Path, str | None]]:
-        status = path.stat()
-        if (status.st_dev, status.st_ino) in seen:
-            return
-        seen.add((status.st_dev, status.st_ino))
+    waiting = [folder]
+    while waiting:
+        path = waiting.pop()
         try:
-            entries = sorted(os.scandir(path), key=lambda entry: entry.name)
+            status = path.stat()
+            if stat.S_ISDIR(status.st_mode):
+                if (status.st_dev, status.st_ino) not in seen:
+                    seen.add((status.st_dev, status.st_ino))
+                    children = sorted(path.iterdir(), reverse=True)
+                    waiting += [child for child in children if not child.name.startswith(".")]
+            elif formats.is_image(path):  # a pipe would be waited for without end
+                yield path, None if stat.S_ISREG(status.st_mode) else "is not a regular file; leave it out"
         except OSError as error:
-            yield path, f"this folder cannot be listed: {error.strerror}"
-            return
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            child = path / entry.name
-            if entry.is_dir():
-                yield from enter(child)
-            elif formats.is_image(child):
-                yield child, None
-
-    yield from enter(folder)
+            if formats.is_image(path):
+                yield path, None  # reading says why not
+            elif error.errno not in (errno.ENOENT, errno.ELOOP):
+                yield path, f"cannot be listed ({error.strerror}), and what is in it is left out; change its mode"
 
 
 def _without_collisions(jobs: list[Job]) -> Iterator[Job]:
     """Mark jobs whose target another job has, or is a source: no output may overwrite either."""
     taken: dict[str, Path] = {}
-    sources = {str(job.source.resolve()) for job in jobs}
+    sources = {realpath(job.source) for job in jobs}
     for job in jobs:
-        key = str(job.target.resolve())
+        target = realpath(job.target)
         if job.problem:
             yield job
-        elif key in sources:
-            yield Job(
-                job.source, job.target, f"its output {shown(job.target)} is one of the inputs; choose another --out"
-            )
-        elif key in taken:
-            other = shown(taken[key])
-            yield Job(
-                job.source, job.target, f"{other} is already written to {shown(job.target)}; rename one of the two"
-            )
-        else:
-            taken[key] = job.source
+        elif target in sources:
+            yield replace(job, problem=f"its output {shown(job.target)} is one of the inputs; choose another --out")
+        elif target not in taken:
+            taken[target] = job.source
             yield job
+        elif realpath(taken[target]) != realpath(job.source):  # else it was given twice
+            other = shown(taken[target])
+            yield replace(job, problem=f"{other} is already written to {shown(job.target)}; rename one of the two")

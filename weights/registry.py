@@ -86,5 +86,5 @@ def verified(entry: Entry) -> Path:
 
 
 def _nearest(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, 1)
+    close = difflib.get_close_matches(name.lower(), known, 1)
     return (f" (did you mean {close[0]}?)" if close else "") + f"; there are {', '.join(known)}"

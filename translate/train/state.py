@@ -148,4 +148,4 @@ def restore(parts: dict[str, Any], saved: dict[str, Any], path: Path) -> None:
         try:
             part.load_state_dict(saved[name])
         except (RuntimeError, ValueError) as error:  # shapes differ
-            raise TrainingError(f"{path}: its {name} has another width or depth than this run") from error
+            raise TrainingError(f"{path}: its {name} has other layers than this run (width, blocks, norm …)") from error

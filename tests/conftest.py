@@ -1,0 +1,131 @@
+"""What several test files need: small photographs, small networks, and the command line in this process."""
+
+import hashlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from translate.models.cyclegan import ResnetGenerator
+from translate.models.srgan import SRResNet
+from translate.weights import registry
+from translate.weights.files import save_weights
+
+TABLE = """
+[{name}]
+task = "{task}"
+summary = "for tests"
+licence = "none"
+sha256 = "{sha256}"
+{key} = {value}
+"""
+
+
+@pytest.fixture(scope="session")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder like `weights/`, with networks that have learnt nothing."""
+    folder = tmp_path_factory.mktemp("shelf")
+    torch.manual_seed(0)
+    entries = {
+        "cyclegan-night": (ResnetGenerator(4, 1, skip=True), "target", '"night"'),
+        "cyclegan-day": (ResnetGenerator(4, 1), "target", '"day"'),
+        "tiny-x4": (SRResNet(4, 1, tail="direct"), "scale", "4"),
+    }
+    table = ""
+    for name, (network, key, value) in entries.items():
+        save_weights(file := folder / f"{name}.safetensors", network)
+        (folder / f"{name}.md").write_text(f"# {name}\n\nnothing learnt\n")
+        sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+        task = "upscale" if key == "scale" else "cyclegan"
+        table += TABLE.format(name=name, task=task, sha256=sha256, key=key, value=value)
+    (folder / "registry.toml").write_text(table)
+    return folder
+
+
+@pytest.fixture
+def table(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The registry holds the small networks, and no others."""
+    monkeypatch.setattr(registry, "FOLDER", shelf)
+    registry.entries.cache_clear()
+    yield shelf
+    registry.entries.cache_clear()
+
+
+@pytest.fixture
+def photo() -> Callable[..., Path]:
+    """Write a small picture, smooth with a little noise, that differs with `seed`."""
+
+    def make(
+        path: Path, height: int = 20, width: int = 28, *, seed: int = 0, mode: str = "RGB", **options: Any
+    ) -> Path:
+        rng = np.random.default_rng(seed)
+        slope = np.add.outer(np.linspace(0, 120, height), np.linspace(0, 90, width))[..., None]
+        noise = rng.integers(0, 40, (height, width, len(Image.new(mode, (1, 1)).getbands())))
+        pixels = (slope + noise).astype(np.uint8)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.frombytes(mode, (width, height), pixels.tobytes()).save(path, **options)
+        return path
+
+    return make
+
+
+@pytest.fixture
+def photos(tmp_path: Path, photo: Callable[..., Path]) -> Path:
+    """A folder of three pictures, one of them in a folder of its own."""
+    folder = tmp_path / "photos"
+    photo(folder / "a.png", seed=1)
+    photo(folder / "b.jpg", 17, 33, seed=2)
+    photo(folder / "deep er" / "ü.png", seed=3)
+    return folder
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a command ended and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[str]:
+        return self.out.splitlines()
+
+    @property
+    def failures(self) -> list[str]:
+        return [line for line in self.lines if line.startswith("failed: ")]
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.lines]
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """Done, skipped, failed, from the summary."""
+        (line,) = (line for line in self.out.splitlines() + self.err.splitlines() if " skipped, " in line)
+        done, skipped, failed = (int(part.split()[0]) for part in line.split(" in ")[0].split(", "))
+        return done, skipped, failed
+
+
+@pytest.fixture
+def run(table: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ran]:
+    """Run the command line in this process as `translate` would, with the small networks."""
+    from translate.cli.main import main
+
+    def translate(*arguments: object) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["translate", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            main()
+        out, err = capsys.readouterr()
+        assert "Traceback" not in out + err
+        return Ran(int(stop.value.code or 0), out, err)
+
+    return translate

@@ -1,0 +1,308 @@
+"""What the command line does with bad input, and when it is stopped: one clear line, and the rest goes on."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from translate import translator
+from translate.translator import Translator
+
+Photo = Callable[..., Path]
+Run = Callable[..., Any]
+NIGHT = ("cyclegan", "--to", "night", "--src")
+
+
+@pytest.fixture(autouse=True)
+def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def made(folder: str) -> list[str]:
+    """Every file below, with the temporary ones."""
+    return sorted(str(path.relative_to(folder)) for path in Path(folder).rglob("*") if path.is_file())
+
+
+def size(path: str) -> tuple[int, int]:
+    with Image.open(path) as image:
+        image.load()
+        return image.size
+
+
+# What cannot be made
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-200])
+
+
+def animate(path: Path) -> None:
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+
+
+BAD = {
+    "cut.jpg": (truncate, "is damaged or cut short"),
+    "text.png": (lambda path: path.write_text("text"), "holds no image of a known format"),
+    "empty.png": (lambda path: path.write_bytes(b""), "the file is empty (0 bytes)"),
+    "moves.gif": (animate, "holds 2 frames"),
+    "huge.ppm": (lambda path: path.write_bytes(b"P6 20000 20000 255 "), "20000 × 20000 pixels are more than"),
+    "gone.png": (lambda path: (path.unlink(), path.symlink_to("nowhere")), "no such file"),
+    "loop.png": (lambda path: (path.unlink(), path.symlink_to(path.name)), "symbolic links"),
+    "pipe.png": (lambda path: (path.unlink(), os.mkfifo(path)), "not a regular file"),
+    "new\nline.png": (lambda path: path.write_text("text"), "holds no image of a known format"),
+}
+
+
+def test_bad_files_fail_alone(run: Run, photos: Path, photo: Photo) -> None:
+    for name, (spoil, _) in BAD.items():
+        spoil(photo(photos / name) if not name.endswith("gif") else photos / name)
+    ran = run(*NIGHT, "photos")
+    assert (ran.code, ran.counts) == (1, (3, 0, len(BAD)))
+    assert made("photos-night") == ["a.png", "b.jpg", "deep er/ü.png"]
+    assert len(ran.failures) == len(BAD)
+    for name, (_, said) in BAD.items():
+        (line,) = (line for line in ran.failures if name.replace("\n", "\\n") in line)
+        assert said in line
+    assert run(*NIGHT, "photos").counts == (0, 3, len(BAD))
+
+
+def test_max_pixels(run: Run, photo: Photo) -> None:
+    photo(Path("a.png"))
+    ran = run("upscale", "a.png", "--max-pixels", 559)
+    assert ran.code == 1
+    assert "raise it with --max-pixels 560" in ran.failures[0]
+    assert run("upscale", "a.png", "--max-pixels", 560).code == 0
+
+
+def test_vanished_and_unreadable(run: Run, photos: Path, monkeypatch: Any) -> None:
+    real = Path.open
+
+    def refuse(self: Path, *arguments: Any, **options: Any) -> Any:  # the superuser may read everything
+        if self.name == "b.jpg":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        if self.name == "a.png" and self.exists():
+            self.unlink()
+        return real(self, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    ran = run(*NIGHT, "photos")
+    assert (ran.code, ran.counts) == (1, (1, 0, 2))
+    assert ran.failures[0].startswith("failed: photos/a.png: cannot be opened: no such file")
+    assert ran.failures[1].startswith("failed: photos/b.jpg: cannot be opened: no permission")
+
+
+def test_full_disk(run: Run, photos: Path, monkeypatch: Any) -> None:
+    calls = []
+
+    def full(_: int) -> None:
+        calls.append(1)
+        if len(calls) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    ran = run(*NIGHT, "photos")
+    assert (ran.code, ran.counts, made("photos-night")) == (1, (2, 0, 1), ["a.png", "deep er/ü.png"])
+    assert ran.failures == [
+        "failed: photos/b.jpg: cannot be written: the disk is full; make room and run it again"
+    ]  # fmt: skip
+    assert run(*NIGHT, "photos").counts == (1, 2, 0)
+
+
+def test_a_folder_that_cannot_be_made(run: Run, photos: Path) -> None:
+    Path("out").mkdir()
+    Path("out/deep er").write_text("in the way")
+    ran = run(*NIGHT, "photos", "--out", "out")
+    assert (ran.code, ran.counts) == (1, (2, 0, 1))
+    assert "cannot make the folder out/deep er: File exists; choose another --out" in ran.failures[0]
+
+
+def test_two_inputs_to_one_output(run: Run, photo: Photo) -> None:
+    for name in ("in/a.png", "in/a.jpg"):
+        photo(Path(name))
+    ran = run(*NIGHT, "in", "--format", "png")
+    assert (ran.code, ran.counts, made("in-night")) == (1, (1, 0, 1), ["a.png"])
+    assert "in/a.jpg is already written to in-night/a.png" in ran.failures[0]
+
+
+def test_too_little_memory(run: Run, photos: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(translator, "available_bytes", lambda: 20 * 28 * 150)  # 136 bytes a pixel are needed
+    ran = run(*NIGHT, "photos", "--precision", "fp32")
+    assert (ran.code, ran.counts) == (1, (2, 0, 1))
+    assert "GB of memory" in ran.failures[0]
+    assert "--size" in ran.failures[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("cyclegan --src nowhere --to night", "nowhere does not exist"),
+        ("cyclegan --src empty --to night", "empty holds no images; the suffixes that are read are"),
+        ("cyclegan --src texts --to night", "texts holds no images"),
+        ("cyclegan --src photos --to night --out photos", "the output photos lies inside the input photos"),
+        ("upscale photos --out photos/x4", "the output photos/x4 lies inside the input photos"),
+        ("cyclegan --src photos --to nigth", "for --to nigth (did you mean night?); there are night, day"),
+        ("cyclegan --src photos --to NIGHT", "(did you mean night?)"),
+        ("cyclegan --src photos --to zzz", "there are no weights for --to zzz; there are night, day"),
+        ("cyclegan --src photos", "with --to or --weights"),
+        ("cyclegan --src photos --weights cyclegan-nite", "(did you mean cyclegan-night?)"),
+        ("cyclegan --src photos --weights tiny-x4", "tiny-x4 enlarges ×4, not ×1"),
+        ("cyclegan --src photos --to a/b --weights tiny-x4", "'a/b' cannot be part of a file name"),
+        ("upscale photos --weights cyclegan-day", "cyclegan-day enlarges ×1, not ×4"),
+        ("upscale photos --precision half", "unknown precision 'half'; there are auto, fp32, bf16, fp16"),
+        ("upscale photos --device gpu", "device 'gpu' cannot be used"),
+        ("upscale photos --size 0", "--size is '0'; it takes native, or a number of pixels"),
+        ("upscale photos --size big", "--size is 'big'"),
+        ("upscale photos --format gif", "unknown image format 'gif'; there are jpg, png"),
+        ("upscale photos/a.png --out a.gif", "unknown image format '.gif'"),
+        ("upscale photos --quality 101", "'--quality'"),
+        ("upscale photos --batch 0", "'--batch'"),
+        ("upscale photos --x3", "No such option: --x3"),
+        ("upscale", "Missing argument"),
+        ("enlarge photos", "No such command 'enlarge'"),
+        ("weights info nigth", "there are no weights named 'nigth'"),
+    ],
+)
+def test_wrong_usage(arguments: str, said: str, run: Run, photos: Path) -> None:
+    Path("empty").mkdir()
+    Path("texts").mkdir()
+    Path("texts/a.txt").touch()
+    before = made(".")
+    ran = run(*arguments.split())
+    assert (ran.code, made(".")) == (2, before)
+    assert said in ran.err
+    if ran.err.startswith("translate: "):
+        assert len(ran.err.splitlines()) == 1
+
+
+class Code:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, ("ran",)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("cut.safetensors", "is truncated"),
+        ("object.pth", "holds Python objects, which could run code"),
+        ("other.safetensors", "fits no known network"),
+        ("nowhere.pth", "is missing"),
+    ],
+)
+def test_bad_checkpoints(name: str, said: str, run: Run, photos: Path, shelf: Path) -> None:
+    Path("cut.safetensors").write_bytes((shelf / "tiny-x4.safetensors").read_bytes()[:-50])
+    torch.save({"weight": torch.ones(2), "more": Code()}, "object.pth")
+    save_file({"linear.weight": torch.ones(2, 2)}, "other.safetensors")
+    ran = run(*NIGHT, "photos", "--weights", name)
+    assert (ran.code, len(ran.err.splitlines())) == (1, 1)
+    assert ran.err.startswith(f"translate: {name} {said}")
+    assert not Path("ran").exists()
+    assert not Path("photos-night").exists()
+
+
+def test_a_file_as_weights(run: Run, photos: Path, shelf: Path) -> None:
+    ran = run("cyclegan", "--src", "photos/a.png", "--weights", shelf / "cyclegan-day.safetensors")
+    assert (ran.code, made("photos")[:2]) == (0, ["a-cyclegan-day.png", "a.png"])
+
+
+# How it is stopped
+
+
+def script(*arguments: str, first: str = "", **options: Any) -> "subprocess.Popen[str]":
+    """The command in a process of its own, with the small networks, after `first` has run in it."""
+    code = (
+        f"import sys; from pathlib import Path; from translate.weights import registry\n{first}\n"
+        "from translate.cli.main import main\nmain()"
+    )
+    pipe = subprocess.PIPE
+    return subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=pipe, stderr=pipe, text=True, **options)
+
+
+def shelved(table: Path) -> str:
+    return f"registry.FOLDER = Path({str(table)!r})"
+
+
+def test_kill_leaves_no_half_file(run: Run, photos: Path, photo: Photo, table: Path) -> None:
+    for n in range(5):
+        photo(photos / f"more {n}.png", seed=n)
+    # Killed when the third result is in its file, but not yet under its name.
+    die = "import os\ncalls = []\nos.fsync = lambda _: calls.append(1) or len(calls) == 3 and os.kill(os.getpid(), 9)"
+    process = script(*NIGHT, "photos", first=f"{shelved(table)}\n{die}")
+    process.communicate(timeout=120)
+    assert process.returncode == -signal.SIGKILL
+    parts = [name for name in made("photos-night") if name.endswith(".part")]
+    assert made("photos-night") == ["a.png", "b.jpg", *parts]
+    assert len(parts) == 1
+    assert {size(f"photos-night/{name}") for name in ("a.png", "b.jpg")} == {(28, 20), (33, 17)}
+    times = [Path("photos-night", name).stat().st_mtime_ns for name in ("a.png", "b.jpg")]
+    os.utime(Path("photos-night", parts[0]), (0, 0))  # long ago
+    assert run(*NIGHT, "photos").counts == (6, 2, 0)
+    assert made("photos-night") == made("photos")
+    assert [Path("photos-night", name).stat().st_mtime_ns for name in ("a.png", "b.jpg")] == times
+
+
+def test_interrupt(photos: Path, table: Path) -> None:
+    stop = (
+        "import os, signal\nfrom translate import frames\nframes.plan = lambda *_: os.kill(os.getpid(), signal.SIGINT)"
+    )
+    process = script(*NIGHT, "photos", first=f"{shelved(table)}\n{stop}")
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err == "translate: interrupted; run the same command again to go on\n"
+
+
+def test_interrupted_in_the_middle(run: Run, photos: Path, monkeypatch: Any) -> None:
+    real, calls = Translator.__call__, []
+
+    def call(self: Translator, pictures: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 3:
+            signal.raise_signal(signal.SIGINT)
+        return real(self, pictures)
+
+    monkeypatch.setattr(Translator, "__call__", call)
+    ran = run(*NIGHT, "photos")
+    assert ran.code == 130
+    assert "run the same command again" in ran.err
+    left = 3 - len(made("photos-night"))
+    assert not [name for name in made("photos-night") if name.endswith(".part")]
+    assert run(*NIGHT, "photos").counts == (left, 3 - left, 0)
+
+
+def test_what_need_not_compute_imports_nothing_heavy(photo: Photo, table: Path) -> None:
+    photo(Path("a.png"))
+    commands = [["--help"], ["cyclegan", "--help"], ["weights", "list"], ["upscale", "a.png", "--dry-run"]]
+    check = (
+        f"{shelved(table)}\nfrom translate.cli.main import main\nfor arguments in {commands}:\n"
+        "    try:\n        sys.argv[1:] = arguments\n        main()\n    except SystemExit as stop:\n"
+        "        heavy = {'torch', 'cv2', 'PIL', 'numpy'} & set(sys.modules)\n"
+        "        print(stop.code, *heavy, file=sys.stderr)\nsys.exit()"
+    )
+    _, err = script(first=check).communicate(timeout=60)
+    assert err.splitlines() == ["0"] * 4
+
+
+def test_a_reader_that_goes_away(table: Path, tmp_path: Path) -> None:
+    Path("in").mkdir()
+    for n in range(700):
+        (tmp_path / "in" / f"{n}.png").touch()
+    process = script("upscale", "in", "--dry-run", "--json", first=shelved(table))
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert json.loads(process.stdout.readline())["status"] == "planned"
+    process.stdout.close()
+    err = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(60) == 1
+    assert "Traceback" not in err
+    assert "Broken" not in err

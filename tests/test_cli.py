@@ -1,0 +1,263 @@
+"""The command line as a user meets it: what it makes and what it says."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageCms
+
+from translate import images
+from translate.cli import progress
+
+Photo = Callable[..., Path]
+Run = Callable[..., Any]
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+NIGHT = ("cyclegan", "--to", "night", "--src")
+
+
+@pytest.fixture(autouse=True)
+def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def made(folder: str) -> list[str]:
+    """Every file below, with the temporary ones."""
+    return sorted(str(path.relative_to(folder)) for path in Path(folder).rglob("*") if path.is_file())
+
+
+def size(path: str) -> tuple[int, int]:
+    with Image.open(path) as image:
+        image.load()
+        return image.size
+
+
+# What the two commands make
+
+
+def test_a_folder_into_night(run: Run, photos: Path) -> None:
+    ran = run("cyclegan", "--src", "photos/", "--to", "night")
+    assert (ran.code, ran.counts, ran.err) == (0, (3, 0, 0), "")
+    assert ran.lines[0] == "output: photos-night"
+    assert made("photos-night") == made("photos") == ["a.png", "b.jpg", "deep er/ü.png"]
+    for name in made("photos"):
+        assert size(f"photos-night/{name}") == size(f"photos/{name}")
+        assert images.read(f"photos-night/{name}").pixels.std() > 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "outputs"),
+    [
+        ("--x4 photos", ["photos-x4/a.png", "photos-x4/sub/c.png"]),
+        ("photos --x4", ["photos-x4/a.png", "photos-x4/sub/c.png"]),
+        ("photos", ["photos-x4/a.png", "photos-x4/sub/c.png"]),
+        ("--x4 photos/a.png photos/sub", ["photos/a-x4.png", "photos/sub-x4/c.png"]),
+        ("photos/a.png --x4 photos/sub --out o", ["o/a.png", "o/sub/c.png"]),
+        ("--x4 photos/a.png", ["photos/a-x4.png"]),
+        ("--x4 photos/a.png --out big.tif", ["big.tif"]),
+        ("--x4 photos/a.png --out big", ["big/a.png"]),
+        ("photos --out big/er", ["big/er/a.png", "big/er/sub/c.png"]),
+    ],
+)
+def test_four_times_larger(arguments: str, outputs: list[str], run: Run, photo: Photo) -> None:
+    inputs = {str(photo(Path("photos/a.png"))), str(photo(Path("photos/sub/c.png"), seed=1))}
+    assert run("upscale", *arguments.split()).code == 0
+    assert set(made(".")) == inputs | set(outputs)
+    assert {size(output) for output in outputs} == {(112, 80)}
+
+
+def test_again_does_what_is_left(run: Run, photos: Path) -> None:
+    assert run(*NIGHT, "photos").counts == (3, 0, 0)
+    Path("photos-night/b.jpg").unlink()
+    times = {name: Path("photos-night", name).stat().st_mtime_ns for name in made("photos-night")}
+    ran = run(*NIGHT, "photos")
+    assert (ran.code, ran.counts) == (0, (1, 2, 0))
+    assert "--overwrite makes them again" in ran.out
+    assert {name: Path("photos-night", name).stat().st_mtime_ns for name in times} == times
+    assert run(*NIGHT, "photos", "--overwrite").counts == (3, 0, 0)
+    assert all(Path("photos-night", name).stat().st_mtime_ns > time for name, time in times.items())
+
+
+def test_dry_run_does_nothing(run: Run, photos: Path, photo: Photo) -> None:
+    run("upscale", "photos/a.png", "--out", "photos-x4")
+    before = made(".")
+    ran = run("upscale", "photos", "--dry-run")
+    assert (ran.code, made(".")) == (0, before)
+    assert ran.lines == [
+        "output: photos-x4",
+        "skipped: photos/a.png -> photos-x4/a.png",
+        "planned: photos/b.jpg -> photos-x4/b.jpg",
+        "planned: photos/deep er/ü.png -> photos-x4/deep er/ü.png",
+    ]
+    records = run("upscale", "photos", "--dry-run", "--json", "--overwrite").records
+    assert [record["status"] for record in records] == ["planned"] * 3
+    photo(Path("photos/a.jpg"))
+    ran = run("upscale", "photos", "--dry-run", "--format", "png")
+    assert ran.code == 1
+    assert ran.failures == ["failed: photos/a.png -> photos-x4/a.png: photos/a.jpg is already written to "
+                            "photos-x4/a.png; rename one of the two"]  # fmt: skip
+
+
+def test_json_is_one_line_a_file_and_nothing_else(run: Run, photos: Path) -> None:
+    Path("photos/c\nc.png").write_text("no image")
+    ran = run(*NIGHT, "photos", "--json")
+    assert ran.code == 1
+    assert [(record["status"], record["source"]) for record in ran.records] == [
+        ("done", "photos/a.png"),
+        ("done", "photos/b.jpg"),
+        ("failed", "photos/c\nc.png"),
+        ("done", "photos/deep er/ü.png"),
+    ]
+    assert all(Path(record["target"]).exists() == (record["status"] == "done") for record in ran.records)
+    assert all(record["seconds"] > 0 and record["message"] is None for record in ran.records[:2])
+    assert "holds no image" in ran.records[2]["message"]
+    assert "output: photos-night" in ran.err
+    assert ran.counts == (3, 0, 1)
+    assert [record["status"] for record in run(*NIGHT, "photos", "--json").records][:2] == ["skipped"] * 2
+
+
+def test_format_and_quality(run: Run, photos: Path) -> None:
+    for quality in (10, 95):
+        assert run(*NIGHT, "photos", "--format", "jpg", "--quality", quality, "--out", f"q{quality}").code == 0
+    assert made("q10") == made("q95") == ["a.jpg", "b.jpg", "deep er/ü.jpg"]
+    with Image.open("q10/a.jpg") as image:
+        assert image.format == "JPEG"
+    assert 2 * Path("q10/a.jpg").stat().st_size < Path("q95/a.jpg").stat().st_size
+
+
+@pytest.mark.parametrize(("given", "wanted"), [("native", (28, 20)), ("10", (14, 10)), ("40", (56, 40))])
+def test_size(given: str, wanted: tuple[int, int], run: Run, photo: Photo) -> None:
+    photo(Path("a.png"))
+    assert run(*NIGHT, "a.png", "--size", given, "--out", "b.png").code == 0
+    assert size("b.png") == wanted
+
+
+def test_batch(run: Run, photo: Photo) -> None:
+    for n, side in enumerate((20, 20, 24, 20, 20, 20)):
+        photo(Path(f"in/{n}.png"), side, seed=n)
+    for batch in (1, 2):
+        assert run(*NIGHT, "in", "--batch", batch, "--out", f"out{batch}", "--precision", "fp32").counts == (6, 0, 0)
+    for name in made("in"):
+        one, two = (images.read(f"out{batch}/{name}").pixels.astype(int) for batch in (1, 2))
+        assert np.abs(one - two).max() <= 1
+
+
+@pytest.mark.parametrize("command", [NIGHT, ("upscale",)])
+def test_exif_and_profile_go_through_and_it_is_turned_once(command: tuple[str, ...], run: Run, photo: Photo) -> None:
+    tags = Image.Exif()
+    tags[0x010F], tags[0x0112] = "Maker", 6
+    photo(Path("a.jpg"), 20, 28, exif=tags, icc_profile=SRGB)
+    assert run(*command, "a.jpg", "--out", "b.jpg").code == 0
+    with Image.open("b.jpg") as image:
+        scale = 4 if command[0] == "upscale" else 1
+        assert image.size == (20 * scale, 28 * scale)
+        assert (image.getexif()[0x010F], image.getexif().get(0x0112, 1)) == ("Maker", 1)
+        assert image.info["icc_profile"] == SRGB
+    result = np.asarray(images.read("b.jpg").pixels.mean(2))
+    assert result[:, 0].mean() > result[:, -1].mean() + 20  # the slope, turned to the right
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "CMYK", "P", "1", "16"])
+@pytest.mark.parametrize("command", [NIGHT, ("upscale",)])
+def test_kinds_of_pixels(mode: str, command: tuple[str, ...], run: Run, photo: Photo) -> None:
+    name = "a.jpg" if mode == "CMYK" else "a.png"
+    if mode == "16":
+        images.write(name, images.Picture(np.random.default_rng(0).integers(0, 65536, (20, 28, 3), dtype=np.uint16)))
+    elif mode in ("P", "1"):
+        with Image.open(photo(Path(name))) as image:
+            image.convert(mode).save(name)
+    else:
+        photo(Path(name), mode=mode)
+    assert run(*command, name, "--out", "b.png").code == 0
+    result, enlarged = images.read("b.png"), command[0] == "upscale"
+    assert result.pixels.shape == ((80, 112, 3) if enlarged else (20, 28, 3))
+    assert result.pixels.dtype == (np.uint16 if mode == "16" else np.uint8)
+    assert (result.alpha is not None) == (mode == "RGBA")
+    assert result.grey == (mode in ("L", "1") and enlarged)
+    if mode == "16":
+        assert len(np.unique(result.pixels % 257)) > 200  # not 8 bit made longer
+        assert result.pixels.max() > 40_000
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5000), (5000, 1)])
+def test_tiny_and_narrow(shape: tuple[int, int], run: Run, photo: Photo) -> None:
+    photo(Path("a.png"), *shape)
+    assert run(*NIGHT, "a.png", "--out", "night.png").code == 0
+    assert size("night.png") == (shape[1], shape[0])
+    assert run("upscale", "a.png", "--out", "x4.png").code == 0
+    assert size("x4.png") == (4 * shape[1], 4 * shape[0])
+
+
+def test_names(run: Run, photo: Photo) -> None:
+    names = [" two  words .png", ":dog: [red]x[/red].png", "line\nbreak.png", "日本 é.png", "x" * 250 + ".png"]
+    for name in names:
+        photo(Path("in", name))
+    Path("in/:dog: [red].png").write_text("no image")
+    ran = run(*NIGHT, "in")
+    assert (ran.code, ran.counts, made("in-night")) == (1, (5, 0, 1), sorted(names))
+    assert ran.failures[0].startswith("failed: in/:dog: [red].png: holds no image")
+
+
+# What is said
+
+
+def test_weights_list_and_info(run: Run) -> None:
+    ran = run("weights", "list")
+    assert [line.split()[:3] for line in ran.lines] == [
+        ["cyclegan-night", "cyclegan", "--to"], ["cyclegan-day", "cyclegan", "--to"], ["tiny-x4", "upscale", "--x4"]
+    ]  # fmt: skip
+    ran = run("weights", "info", "tiny-x4")
+    assert "# tiny-x4\n\nnothing learnt" in ran.out
+    assert "sha256" in ran.out
+
+
+def test_a_card_that_is_missing(run: Run, table: Path) -> None:
+    card = table / "tiny-x4.md"
+    text = card.read_text()
+    try:
+        card.unlink()
+        ran = run("weights", "info", "tiny-x4")
+    finally:
+        card.write_text(text)
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith("translate: [Errno 2] No such file or directory: ")
+
+
+def test_damaged_weights_of_the_package(run: Run, photos: Path, table: Path) -> None:
+    path = table / "tiny-x4.safetensors"
+    whole = path.read_bytes()
+    try:
+        path.write_bytes(whole[:-1])
+        for arguments in (["upscale", "photos"], ["weights", "info", "tiny-x4"], ["doctor"]):
+            ran = run(*arguments)
+            assert ran.code == 1
+            assert "install the package again" in ran.err
+    finally:
+        path.write_bytes(whole)
+
+
+def test_doctor(run: Run) -> None:
+    ran = run("doctor")
+    rows = {line.split()[0]: line for line in ran.lines}
+    assert ran.code == 0
+    assert torch.__version__ in rows["torch"]
+    for name in ("device", "precision", "backend"):
+        assert rows[name].endswith(")")  # the reason
+    assert "tiny-x4" in rows["weights"]
+
+
+def test_plain_lines_in_a_pipe(run: Run, photos: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(progress, "_LINE_SECONDS", 0.0)
+    lines = run(*NIGHT, "photos").lines
+    assert [line.split(",")[0] for line in lines if " of 3, " in line] == ["1 of 3", "2 of 3", "3 of 3"]
+    assert all("images/s" in line and " s left" in line for line in lines if " of 3, " in line)
+
+
+def test_a_bar_on_a_terminal(run: Run, photos: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(progress, "Console", partial(progress.Console, force_terminal=True, width=120))
+    ran = run(*NIGHT, "photos")
+    assert "3/3" in ran.out
+    assert "\x1b[" in ran.out

@@ -229,13 +229,10 @@ def test_srresnet_sees_as_far_as_its_convolutions(scale: int, tail: Literal["dir
     assert srgan.halo(network) == radius
 
 
-def test_a_discriminator_without_norm_sees_brightness() -> None:
-    differences = []
-    for norm in (False, True):
-        torch.manual_seed(0)
-        judge = PatchDiscriminator(3, 8, norm=norm)
-        texture = torch.randn(1, 3, 128, 128) * 0.1
-        with torch.no_grad():
-            difference = judge(texture + 0.6) - judge(texture - 0.6)
-        differences.append(float(difference[..., 4:10, 4:10].abs().mean()))
-    assert differences[0] > 4 * differences[1]
+@pytest.mark.parametrize("norm", [False, True])
+def test_only_a_discriminator_without_norm_keeps_the_scale_of_its_input(norm: bool) -> None:
+    torch.manual_seed(0)
+    judge = PatchDiscriminator(3, 8, norm=norm)  # all biases are zero, so without norm it is homogeneous
+    x = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.allclose(judge(2 * x), 2 * judge(x), atol=1e-5) is not norm

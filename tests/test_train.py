@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from translate import checkpoints
 from translate.errors import TrainingError
 from translate.models.cyclegan import ResnetGenerator
 from translate.models.patchgan import PatchDiscriminator
@@ -595,3 +596,18 @@ def test_photorealism_does_not_depend_on_the_precision_of_its_input() -> None:
     source, result = smooth(0).bfloat16(), with_blob(smooth(0)).bfloat16()
     assert photorealism(source, result).dtype == torch.float32
     assert torch.equal(photorealism(source, result), photorealism(source.float(), result.float()))
+
+
+def test_generators_with_a_skip_start_at_the_colours_of_the_other_domain(two: CycleGAN, tmp_path: Path) -> None:
+    for path in Path(two.b).iterdir():  # b is darker
+        with Image.open(path) as image:
+            image.point(lambda value: value // 3).save(path)
+    config = replace(two, skip=True, discriminator_norm=False, lr=0, steps=1, ema=0.0)
+    [step] = run(config, tmp_path / "out")
+    [plain] = run(replace(config, skip=False), tmp_path / "plain")
+    assert step.losses["cycle"] < plain.losses["cycle"] / 2  # the two are nearly each other's inverse
+    a2b = checkpoints.load(tmp_path / "out" / "a2b.safetensors").network
+    a, b = (data.Crops(Path(folder), 32, (34, 40)).batch(50) for folder in (two.a, two.b))
+    with torch.no_grad():
+        assert abs(a2b(a).mean() - b.mean()) < 0.1
+    assert a.mean() - b.mean() > 0.5

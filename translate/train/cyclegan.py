@@ -51,6 +51,8 @@ def train(
         return placed(PatchDiscriminator(3, config.discriminator_width, norm=config.discriminator_norm), device)
 
     a2b, b2a, judge_a, judge_b = generator(), generator(), discriminator(), discriminator()
+    _match_colours(a2b, *real)
+    _match_colours(b2a, *reversed(real))
     judges = [*judge_a.parameters(), *judge_b.parameters()]
     optimise_g = torch.optim.Adam([*a2b.parameters(), *b2a.parameters()], config.lr, (0.5, 0.999))
     optimise_d = torch.optim.Adam(judges, config.lr, (0.5, 0.999))
@@ -124,6 +126,20 @@ def train(
             finish(step + 1)
         values = {name: loss.item() for name, loss in losses.items()}
         yield Step(step + 1, config.steps, values, time.perf_counter() - began, saved_now)
+
+
+def _match_colours(generator: ResnetGenerator, source: Crops, target: Crops) -> None:
+    """Start a generator with a skip at the colour transfer of Reinhard et al. 2001 ("Color Transfer between Images").
+
+    Each channel gets the target's mean and deviation, over all images. The two directions are then each other's
+    inverse, so the cycle loss starts near 0 and the adversarial one can begin with what is left to learn.
+    """
+    if generator.skip is None or generator.head.bias is None:
+        return
+    (mean, std), (target_mean, target_std) = source.colours(), target.colours()
+    with torch.no_grad():
+        generator.skip.copy_(target_std / std)
+        generator.head.bias.copy_(target_mean - mean * target_std / std)
 
 
 def _require_grad(parameters: list[torch.nn.Parameter], value: bool) -> None:

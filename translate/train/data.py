@@ -94,6 +94,12 @@ class Crops:
             crops.append(crop[:, ::-1] if _random(2) else crop)
         return _tensor(np.stack(crops)) * 2 - 1
 
+    def colours(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation (3,) over all pixels, before the tanh that a generator ends in."""
+        pixels = np.concatenate([image[::8, ::8].reshape(-1, 3) for image in self.images])
+        x = torch.atanh((torch.from_numpy(pixels).float() / 127.5 - 1).clamp(-0.99, 0.99))
+        return x.mean(0), x.std(0)
+
 
 class SuperResolutionPatches:
     """Random patches of photographs and of their bicubic reductions, in the eight orientations.

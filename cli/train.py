@@ -54,9 +54,9 @@ def cyclegan(
         bool, typer.Option("--skip", help="Add the input: keeps detail where only the light changes.")
     ] = False,
     discriminator_width: JudgeWidth = CycleGAN.discriminator_width,
-    discriminator_norm: Annotated[
-        bool, typer.Option(help="Instance norm in the discriminators; without it they see brightness.")
-    ] = CycleGAN.discriminator_norm,
+    spectral: Annotated[
+        bool, typer.Option("--spectral", help="Spectral norm in the discriminators: they see brightness.")
+    ] = CycleGAN.spectral,
     lr: Rate = CycleGAN.lr,
     cycle: Weight = CycleGAN.cycle,
     identity: Weight = CycleGAN.identity,
@@ -76,7 +76,7 @@ def cyclegan(
         raise InputError(f"--size {size} must be a multiple of 4, and --load {load[0]} {load[1]} must not be below it")
     device, precision = _hardware(device, precision)
     config = CycleGAN(
-        str(a), str(b), steps, batch, size, load, width, blocks, skip, discriminator_width, discriminator_norm,
+        str(a), str(b), steps, batch, size, load, width, blocks, skip, discriminator_width, spectral,
         lr, cycle, identity, photorealism, pool, ema, seed, precision, device,
     )  # fmt: skip
     from translate.train.cyclegan import train

@@ -48,7 +48,7 @@ def train(
         return placed(ResnetGenerator(config.width, config.blocks, skip=config.skip), device)
 
     def discriminator() -> PatchDiscriminator:
-        return placed(PatchDiscriminator(3, config.discriminator_width, norm=config.discriminator_norm), device)
+        return placed(PatchDiscriminator(3, config.discriminator_width, spectral=config.spectral), device)
 
     a2b, b2a, judge_a, judge_b = generator(), generator(), discriminator(), discriminator()
     _match_colours(a2b, *real)

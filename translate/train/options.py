@@ -18,7 +18,7 @@ class CycleGAN:
         blocks: residual blocks of the generators.
         skip: the generators add their input, see `ResnetGenerator`; off for domains whose shapes differ.
         discriminator_width: channels of the discriminators' first layer.
-        discriminator_norm: instance norm in the discriminators; without it they see brightness.
+        spectral: spectral instead of instance norm in the discriminators, so that they see brightness.
         lr: learning rate of Adam (0.5, 0.999).
         cycle: weight of the cycle loss.
         identity: weight of the identity loss, as a fraction of `cycle`; 0 leaves it out, and saves a third of the time.
@@ -40,7 +40,7 @@ class CycleGAN:
     blocks: int = 9
     skip: bool = False
     discriminator_width: int = 64
-    discriminator_norm: bool = True
+    spectral: bool = False
     lr: float = 2e-4
     cycle: float = 10.0
     identity: float = 0.5

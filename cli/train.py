@@ -53,10 +53,8 @@ def cyclegan(
     skip: Annotated[
         bool, typer.Option("--skip", help="Add the input: keeps detail where only the light changes.")
     ] = False,
+    discriminator: Annotated[str, typer.Option(help="patch, or projected: far fewer steps.")] = CycleGAN.discriminator,
     discriminator_width: JudgeWidth = CycleGAN.discriminator_width,
-    spectral: Annotated[
-        bool, typer.Option("--spectral", help="Spectral norm in the discriminators: they see brightness.")
-    ] = CycleGAN.spectral,
     lr: Rate = CycleGAN.lr,
     cycle: Weight = CycleGAN.cycle,
     identity: Weight = CycleGAN.identity,
@@ -74,9 +72,11 @@ def cyclegan(
     """Learn to turn one kind of photograph into another and back, from two folders without pairs."""
     if size % 4 or not size <= load[0] <= load[1]:
         raise InputError(f"--size {size} must be a multiple of 4, and --load {load[0]} {load[1]} must not be below it")
+    if discriminator not in ("patch", "projected"):
+        raise InputError(f"--discriminator is {discriminator!r}; there are patch and projected")
     device, precision = _hardware(device, precision)
     config = CycleGAN(
-        str(a), str(b), steps, batch, size, load, width, blocks, skip, discriminator_width, spectral,
+        str(a), str(b), steps, batch, size, load, width, blocks, skip, discriminator, discriminator_width,
         lr, cycle, identity, photorealism, pool, ema, seed, precision, device,
     )  # fmt: skip
     from translate.train.cyclegan import train

@@ -18,8 +18,10 @@ from translate.errors import TrainingError
 from translate.models.cyclegan import ResnetGenerator
 from translate.models.patchgan import PatchDiscriminator
 from translate.train import cyclegan, data, srgan
+from translate.train.features import FeatureNetwork
 from translate.train.losses import lsgan, photorealism
 from translate.train.options import SRGAN, CycleGAN
+from translate.train.projected import ProjectedDiscriminator
 from translate.train.state import CHECKPOINT, Checkpoint, Ema, ImagePool, Step, read_checkpoint
 
 needs_features = pytest.mark.skipif(
@@ -602,7 +604,7 @@ def test_generators_with_a_skip_start_at_the_colours_of_the_other_domain(two: Cy
     for path in Path(two.b).iterdir():  # b is darker
         with Image.open(path) as image:
             image.point(lambda value: value // 3).save(path)
-    config = replace(two, skip=True, spectral=True, lr=0, steps=1, ema=0.0)
+    config = replace(two, skip=True, lr=0, steps=1, ema=0.0)
     [step] = run(config, tmp_path / "out")
     [plain] = run(replace(config, skip=False), tmp_path / "plain")
     assert step.losses["cycle"] < plain.losses["cycle"] / 2  # the two are nearly each other's inverse
@@ -611,3 +613,23 @@ def test_generators_with_a_skip_start_at_the_colours_of_the_other_domain(two: Cy
     with torch.no_grad():
         assert abs(a2b(a).mean() - b.mean()) < 0.1
     assert a.mean() - b.mean() > 0.5
+
+
+@needs_features
+def test_projected_discriminator_judges_features_that_are_not_its_own() -> None:
+    torch.manual_seed(0)
+    judge = ProjectedDiscriminator(FeatureNetwork(), width=8)
+    assert all(name.startswith("heads.") for name in judge.state_dict())
+    x = torch.zeros(2, 3, 64, 96, requires_grad=True)
+    maps = judge(x)
+    assert [tuple(scores.shape) for scores in maps] == [(2, 1, 64 // s, 96 // s) for s in (4, 8, 16, 32)]
+    lsgan(maps, True).backward()
+    assert x.grad is not None
+    assert x.grad.abs().max() > 0
+    brighter = judge(torch.full_like(x, 0.8))
+    assert all((a - b).abs().max() > 1e-3 for a, b in zip(maps, brighter, strict=True))
+
+
+@needs_features
+def test_a_projected_run_that_was_cut_is_the_whole_run(two: CycleGAN, tmp_path: Path) -> None:
+    assert_cut_is_whole(replace(two, discriminator="projected"), tmp_path, 3)

@@ -16,32 +16,26 @@ class PatchDiscriminator(nn.Module):
     Args:
         inputs: channels of what it sees: 3, or 6 for a pair of images.
         width: channels of the first layer (64 in the paper).
-        spectral: spectral norm (Miyato et al. 2018, arXiv:1802.05957) in place of the paper's instance norm, which
-            takes the mean away: a judge of day and night has to see how bright an image is.
     """
 
-    def __init__(self, inputs: int = 3, width: int = 64, *, spectral: bool = False) -> None:
+    def __init__(self, inputs: int = 3, width: int = 64) -> None:
         super().__init__()
-        self.spectral = spectral
         self.first = nn.Conv2d(inputs, width, 4, 2, 1)
         self.middle = nn.ModuleList(
             [
-                nn.Conv2d(width, width * 2, 4, 2, 1, bias=spectral),
-                nn.Conv2d(width * 2, width * 4, 4, 2, 1, bias=spectral),
-                nn.Conv2d(width * 4, width * 8, 4, 1, 1, bias=spectral),
+                nn.Conv2d(width, width * 2, 4, 2, 1, bias=False),
+                nn.Conv2d(width * 2, width * 4, 4, 2, 1, bias=False),
+                nn.Conv2d(width * 4, width * 8, 4, 1, 1, bias=False),
             ]
         )
         self.last = nn.Conv2d(width * 8, 1, 4, 1, 1)
         init_normal(self)
-        if spectral:
-            for conv in (self.first, *self.middle, self.last):
-                spectral_norm(conv)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W) -> (B, 1, H/8 - 2, W/8 - 2), unbounded; larger is more real."""
         x = kernels.bias_leaky_relu(F.conv2d(x, self.first.weight, stride=2, padding=1), self.first.bias)
         for conv in self.middle:
-            x = F.leaky_relu(conv(x), 0.2) if self.spectral else normalise(conv(x), None, "leaky_relu")
+            x = normalise(conv(x), None, "leaky_relu")
         y: Tensor = self.last(x)
         return y
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from translate.device import PRECISIONS
 from translate.errors import TrainingError
@@ -15,8 +15,10 @@ from translate.models.cyclegan import ResnetGenerator
 from translate.models.layers import placed
 from translate.models.patchgan import PatchDiscriminator
 from translate.train.data import Crops
+from translate.train.features import FeatureNetwork
 from translate.train.losses import lsgan, photorealism
 from translate.train.options import CycleGAN
+from translate.train.projected import ProjectedDiscriminator
 from translate.train.sheet import save_sheet
 from translate.train.state import Checkpoint, Ema, ImagePool, Step, read_checkpoint, restore
 from translate.weights.files import save_weights
@@ -47,9 +49,12 @@ def train(
     def generator() -> ResnetGenerator:
         return placed(ResnetGenerator(config.width, config.blocks, skip=config.skip), device)
 
-    def discriminator() -> PatchDiscriminator:
-        return placed(PatchDiscriminator(3, config.discriminator_width, spectral=config.spectral), device)
+    def discriminator() -> nn.Module:
+        if features is not None:
+            return placed(ProjectedDiscriminator(features, config.discriminator_width), device)
+        return placed(PatchDiscriminator(3, config.discriminator_width), device)
 
+    features = placed(FeatureNetwork(), device) if config.discriminator == "projected" else None
     a2b, b2a, judge_a, judge_b = generator(), generator(), discriminator(), discriminator()
     _match_colours(a2b, *real)
     _match_colours(b2a, *reversed(real))
@@ -142,6 +147,6 @@ def _match_colours(generator: ResnetGenerator, source: Crops, target: Crops) -> 
         generator.head.bias.copy_(target_mean - mean * target_std / std)
 
 
-def _require_grad(parameters: list[torch.nn.Parameter], value: bool) -> None:
+def _require_grad(parameters: list[nn.Parameter], value: bool) -> None:
     for parameter in parameters:
         parameter.requires_grad_(value)

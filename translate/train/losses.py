@@ -5,9 +5,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def lsgan(scores: Tensor, real: bool) -> Tensor:
-    """Least-squares GAN loss of any shape of scores (Mao et al. 2017, arXiv:1611.04076): real is 1, fake is 0."""
-    return (scores - float(real)).square().mean()
+def lsgan(scores: Tensor | list[Tensor], real: bool) -> Tensor:
+    """Least-squares GAN loss (Mao et al. 2017, arXiv:1611.04076): real is 1, fake is 0; maps of scores count alike."""
+    maps = [scores] if isinstance(scores, Tensor) else scores
+    return torch.stack([(scores - float(real)).square().mean() for scores in maps]).mean()
 
 
 def photorealism(source: Tensor, result: Tensor, radius: int = 4, eps: float = 1e-3) -> Tensor:

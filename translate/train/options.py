@@ -17,8 +17,9 @@ class CycleGAN:
         width: channels of the generators' first layer.
         blocks: residual blocks of the generators.
         skip: the generators add their input, see `ResnetGenerator`; off for domains whose shapes differ.
+        discriminator: "patch" for the paper's 70×70 PatchGAN, or "projected" for heads on ImageNet features, which
+            need far fewer steps (`ProjectedDiscriminator`).
         discriminator_width: channels of the discriminators' first layer.
-        spectral: spectral instead of instance norm in the discriminators, so that they see brightness.
         lr: learning rate of Adam (0.5, 0.999).
         cycle: weight of the cycle loss.
         identity: weight of the identity loss, as a fraction of `cycle`; 0 leaves it out, and saves a third of the time.
@@ -39,8 +40,8 @@ class CycleGAN:
     width: int = 64
     blocks: int = 9
     skip: bool = False
+    discriminator: str = "patch"
     discriminator_width: int = 64
-    spectral: bool = False
     lr: float = 2e-4
     cycle: float = 10.0
     identity: float = 0.5

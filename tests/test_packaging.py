@@ -55,7 +55,7 @@ def test_every_entry_has_weights_a_card_and_a_sheet(entry: registry.Entry) -> No
     card = entry.card.read_text(encoding="utf-8")
     for heading in ("## Data", "## Training", "## Figures", "## What it would gain from"):
         assert heading in card
-    assert entry.path.with_suffix(".png").is_file()
+    assert entry.path.with_suffix(".jpg").is_file()
 
 
 def test_the_weights_folder_stays_small() -> None:

@@ -89,7 +89,9 @@ def train(
             losses["pixel"] = (fake - high).abs().mean()
             total = losses["pixel"]
             if adversarial:
-                losses["feature"] = features.feature_loss(fake, high)
+                # Shifted at random, as the features' strides would otherwise favour a grid of their own.
+                top, left = torch.randint(8, (2,)).tolist()
+                losses["feature"] = features.feature_loss(fake[..., top:, left:], high[..., top:, left:])
                 losses["gan"] = F.softplus(-judge(fake)).mean()
                 total = (
                     config.pixel * losses["pixel"]

@@ -632,4 +632,9 @@ def test_projected_discriminator_judges_features_that_are_not_its_own() -> None:
 
 @needs_features
 def test_a_projected_run_that_was_cut_is_the_whole_run(two: CycleGAN, tmp_path: Path) -> None:
-    assert_cut_is_whole(replace(two, discriminator="projected"), tmp_path, 3)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # with several, the sums of this run differ in the last bit after a resume
+    try:
+        assert_cut_is_whole(replace(two, discriminator="projected"), tmp_path, 3)
+    finally:
+        torch.set_num_threads(threads)

@@ -5,7 +5,6 @@ python benchmarks/pipeline.py [--weights NAME] [--count 60] [--side 256] [--many
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -52,17 +51,23 @@ def bare_rate(weights: str, count: int, side: int) -> float:
     return count / (time.perf_counter() - began)
 
 
+# A process's peak begins with that of its parent, so the commands are started by one without torch.
+LAUNCH = """
+import resource, subprocess, sys
+code = subprocess.run(sys.argv[1:]).returncode
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024, file=sys.stderr)
+sys.exit(code)
+"""
+
+
 def run(*arguments: str) -> tuple[float, int, str]:
     """Seconds, peak bytes and output of one command."""
     began = time.perf_counter()
-    process = subprocess.Popen([TRANSLATE, *arguments], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    output = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"translate {' '.join(arguments)} ended with {process.returncode}")
-    return time.perf_counter() - began, usage.ru_maxrss * 1024, output
+    command = [sys.executable, "-S", "-c", LAUNCH, TRANSLATE, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"translate {' '.join(arguments)} ended with {done.returncode}: {done.stderr}")
+    return time.perf_counter() - began, int(done.stderr.split()[-1]), done.stdout
 
 
 def first_image(folder: Path, out: Path, weights: str) -> float:

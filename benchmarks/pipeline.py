@@ -53,21 +53,23 @@ def bare_rate(weights: str, count: int, side: int) -> float:
 
 # A process's peak begins with that of its parent, so the commands are started by one without torch.
 LAUNCH = """
-import resource, subprocess, sys
+import resource, subprocess, sys, time
+began = time.perf_counter()
 code = subprocess.run(sys.argv[1:]).returncode
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024, file=sys.stderr)
+seconds = time.perf_counter() - began
+print(seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024, file=sys.stderr)
 sys.exit(code)
 """
 
 
 def run(*arguments: str) -> tuple[float, int, str]:
     """Seconds, peak bytes and output of one command."""
-    began = time.perf_counter()
     command = [sys.executable, "-S", "-c", LAUNCH, TRANSLATE, *arguments]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"translate {' '.join(arguments)} ended with {done.returncode}: {done.stderr}")
-    return time.perf_counter() - began, int(done.stderr.split()[-1]), done.stdout
+    seconds, peak = done.stderr.split()[-2:]
+    return float(seconds), int(peak), done.stdout
 
 
 def first_image(folder: Path, out: Path, weights: str) -> float:

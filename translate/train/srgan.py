@@ -34,7 +34,7 @@ def train(
         config: of the run.
         out: folder of the run.
         resume: go on exactly where `out` stopped.
-        init: checkpoint of another run to take the generator from.
+        init: checkpoint of another run to take the networks from: the generator, and the discriminator if it has one.
         minutes: between two checkpoints.
     """
     out.mkdir(parents=True, exist_ok=True)
@@ -58,6 +58,8 @@ def train(
     if init is not None:
         saved = read_checkpoint(init)
         restore({"ema": ema}, saved, init)
+        if config.gan_steps and "judge" in saved:
+            restore({"judge": judge}, saved, init)
         generator.load_state_dict(ema.network.state_dict())
         ema.updates = 0
     sample_low, sample_high = (batch.to(device) for batch in patches.batch(6))

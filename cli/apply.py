@@ -14,6 +14,9 @@ Weights = Annotated[str | None, typer.Option(help="Name (see `translate weights 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 Precision = Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")]
 Batch = Annotated[int, typer.Option(min=1, help="Pictures of one size that are computed together.")]
+Tile = Annotated[
+    str, typer.Option(help="auto, off, or the side in pixels of the parts that large pictures are made in.")
+]
 Size = Annotated[str, typer.Option(help="native, or the short side in pixels that pictures are scaled to first.")]
 Format = Annotated[str | None, typer.Option(help="png, jpg, webp, tif …; that of the input by default.")]
 Quality = Annotated[int | None, typer.Option(min=1, max=100, help="Of JPEG (95) and WebP (90).")]
@@ -32,6 +35,7 @@ def cyclegan(
     precision: Precision = "auto",
     batch: Batch = 1,
     size: Size = "native",
+    tile: Tile = "auto",
     format: Format = None,
     quality: Quality = None,
     overwrite: Overwrite = False,
@@ -52,7 +56,7 @@ def cyclegan(
         out,
         label,
         weights or (entry.name if entry else ""),
-        {"device": device, "precision": precision},
+        {"device": device, "precision": precision, "tile": _tile(tile)},
         {
             "batch": batch,
             "size": _short_side(size),
@@ -76,6 +80,7 @@ def upscale(
     precision: Precision = "auto",
     batch: Batch = 1,
     size: Size = "native",
+    tile: Tile = "auto",
     format: Format = None,
     quality: Quality = None,
     overwrite: Overwrite = False,
@@ -92,7 +97,7 @@ def upscale(
         out,
         "x4",
         weights or registry.default_for("upscale", scale=4).name,
-        {"device": device, "precision": precision},
+        {"device": device, "precision": precision, "tile": _tile(tile)},
         {
             "batch": batch,
             "size": _short_side(size),
@@ -156,3 +161,11 @@ def _short_side(size: str) -> int | None:
     if not size.isdecimal() or int(size) < 1:
         raise InputError(f"--size is {size!r}; it takes native, or a number of pixels")
     return int(size)
+
+
+def _tile(tile: str) -> str | int:
+    if tile in ("auto", "off"):
+        return tile
+    if not tile.isdecimal() or int(tile) < 16:
+        raise InputError(f"--tile is {tile!r}; it takes auto, off, or a number of pixels from 16")
+    return int(tile)

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from translate import translator
+from translate import memory
 from translate.translator import Translator
 
 Photo = Callable[..., Path]
@@ -136,8 +136,8 @@ def test_two_inputs_to_one_output(run: Run, photo: Photo) -> None:
 
 
 def test_too_little_memory(run: Run, photos: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr(translator, "available_bytes", lambda: 20 * 28 * 150)  # 136 bytes a pixel are needed
-    ran = run(*NIGHT, "photos", "--precision", "fp32")
+    monkeypatch.setattr(memory, "available_bytes", lambda: 20 * 28 * 150)  # 136 bytes a pixel are needed
+    ran = run(*NIGHT, "photos", "--precision", "fp32", "--tile", "off")
     assert (ran.code, ran.counts) == (1, (2, 0, 1))
     assert "GB of memory" in ran.failures[0]
     assert "--size" in ran.failures[0]

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from translate import device, engine, frames, images, translator
+from translate import device, engine, frames, images, memory, translator
 from translate.checkpoints import load
 from translate.device import choose_device, choose_precision
 from translate.engine import Done, Translator
@@ -227,8 +227,8 @@ def test_precision_on_a_processor(amx: bool, avx512: bool, value: str, why: str,
 def test_too_little_memory_is_said_before_computing(
     free: int | None, fits: bool, shelf: Path, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(translator, "available_bytes", lambda: free)
-    translate = Translator(load(shelf / "cyclegan-night.safetensors"), **FP32)
+    monkeypatch.setattr(memory, "available_bytes", lambda: free)
+    translate = Translator(load(shelf / "cyclegan-night.safetensors"), **FP32, tile="off")
     picture = flat(64, 96)
     if fits:
         assert translate([picture])[0][0].pixels.shape == (64, 96, 3)
@@ -249,7 +249,7 @@ def test_needed_memory_grows_with_width_scale_and_precision(shelf: Path) -> None
             self.config = config
 
     def needed(scale: int, itemsize: int, **config: Any) -> int:
-        return translator._bytes_per_pixel(Model(Wide(scale, **config), "Fake", scale=scale), itemsize)
+        return memory.bytes_per_pixel(Model(Wide(scale, **config), "Fake", scale=scale), itemsize)
 
     # What was measured, as resident memory at its peak, and how far above it the estimate may be.
     for measured, estimate in (
@@ -315,7 +315,7 @@ def test_one_picture_fails_alone(spoil: Any, said: str, batch: int, tmp_path: Pa
 def test_memory_that_is_enough_for_one_but_not_for_the_batch(tmp_path: Path, monkeypatch: Any) -> None:
     jobs = jobs_for(tmp_path / "in", [flat() for _ in range(4)])
     fake = Fake()
-    monkeypatch.setattr(translator, "available_bytes", lambda: 6 * 9 * (7 * 4 + 24) * 2)
+    monkeypatch.setattr(memory, "available_bytes", lambda: 6 * 9 * (7 * 4 + 24) * 2)
     assert statuses(list(engine.run(ready(fake), jobs, batch=4))) == [f"{n} done" for n in range(4)]
     assert [size[0] for size in fake.sizes] == [1] * 4
 

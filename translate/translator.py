@@ -1,32 +1,47 @@
-"""A network that is ready to translate pictures: padding, precision, memory, and back to whole numbers."""
+"""A network that is ready to translate pictures: padding, precision, parts, and back to whole numbers."""
 
 import copy
 from dataclasses import replace
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from translate.device import PRECISIONS, available_bytes, choose_device, choose_precision
-from translate.errors import ImageError
+from translate import memory
+from translate.bands import in_bands
+from translate.device import PRECISIONS, choose_device, choose_precision
+from translate.errors import ImageError, InputError
 from translate.images import Picture
 from translate.metadata import Pixels
 from translate.models import Model
+from translate.models.cyclegan import ResnetGenerator
 from translate.models.layers import placed
+from translate.tiles import in_tiles
 
 
 class Translator:
-    """A network, ready to translate pictures on one device in one precision.
+    """A network, ready to translate pictures of any size on one device in one precision.
 
     Args:
         model: from `translate.checkpoints.load`.
         device: "auto", or a name that torch knows.
         precision: "auto", "fp32", "bf16" or "fp16". With "auto", 16-bit pictures are computed in fp32.
+        tile: "auto" computes a picture that is too large for the memory in parts, with the result of the whole; "off"
+            never does; a number of pixels is the side of the parts (for networks with instance norm, the rows).
+
+    Raises:
+        InputError: the device or the precision is not there, or the network cannot work in parts of a given size.
     """
 
-    def __init__(self, model: Model, device: str = "auto", precision: str = "auto") -> None:
+    def __init__(
+        self, model: Model, device: str = "auto", precision: str = "auto", tile: Literal["auto", "off"] | int = "auto"
+    ) -> None:
+        if isinstance(tile, int) and not memory.can_tile(model):
+            raise InputError(f"--tile {tile}: a {model.architecture} needs the whole picture; leave --tile out")
         self.model = model
+        self.tile = tile
         self.device = choose_device(device).value
         self.precision = choose_precision(precision, self.device).value
         self._asked = precision != "auto"
@@ -41,70 +56,119 @@ class Translator:
         """
         deep = pictures[0].pixels.dtype == np.uint16
         precision = "fp32" if deep and not self._asked else self.precision
-        self._require_memory(pictures, precision)
-        batch = self._prepare(pictures)
-        result = self._compute(batch, precision)
-        spoilt = ~_finite(result)
-        if spoilt.any():
-            if precision != "fp32":
-                self._require_memory(pictures, "fp32")
-                result[spoilt] = self._compute(batch[spoilt], "fp32")
-            if not _finite(result).all():
+        results = self._translated(pictures, precision)
+        finished = []
+        for picture, pixels in zip(pictures, results, strict=True):
+            remark = None
+            if pixels is None and precision != "fp32":
+                (pixels,) = self._translated([picture], "fp32")
+                remark = f"{precision} gave NaN or infinity; computed again in fp32"
+            if pixels is None:
                 raise ImageError("the network gives NaN or infinity for it, even in fp32; try other weights")
-        remark = f"{precision} gave NaN or infinity; computed again in fp32"
-        height, width = (side * self.model.scale for side in pictures[0].pixels.shape[:2])
-        pixels = self._quantise(result[:, :, :height, :width], deep)
-        results = zip(pictures, pixels, spoilt.tolist(), strict=True)
-        return [(self._finish(picture, rows), remark if again else None) for picture, rows, again in results]
+            finished.append((self._finish(picture, pixels), remark))
+        return finished
+
+    def _translated(self, pictures: list[Picture], precision: str) -> list[Pixels | None]:
+        """The result of each picture, or None where it is not finite; in parts if it has to be."""
+        side = self._side(pictures, precision)
+        if side is not None and len(pictures) > 1:
+            return [self._translated([picture], precision)[0] for picture in pictures]
+        while True:
+            try:
+                return (
+                    self._whole(pictures, precision) if side is None else [self._in_parts(pictures[0], precision, side)]
+                )
+            except torch.OutOfMemoryError:
+                shortest = min(pictures[0].pixels.shape[:2])
+                smaller = (min(side, shortest) if side else shortest) // 2
+                if self.tile != "auto" or not memory.can_tile(self.model) or smaller < memory.SMALLEST:
+                    raise
+                side = smaller
+
+    def _side(self, pictures: list[Picture], precision: str) -> int | None:
+        """Of the parts to work in, or None for the whole."""
+        height, width = (n + self._padding(n) for n in pictures[0].pixels.shape[:2])
+        itemsize = PRECISIONS[precision].itemsize
+        shape = len(pictures), height, width
+        if isinstance(self.tile, int):
+            return self.tile if max(height, width) > self.tile else None
+        if self.tile == "auto" and memory.can_tile(self.model):
+            free = memory.budget(self.device)
+            return None if free is None else memory.tile_side(self.model, itemsize, shape, free)
+        if self.device.startswith("cpu"):  # a GPU says itself when it is full
+            memory.require(self.model, itemsize, shape)
+        return None
+
+    def _whole(self, pictures: list[Picture], precision: str) -> list[Pixels | None]:
+        pixels = np.stack([picture.pixels for picture in pictures])
+        height, width = (side * self.model.scale for side in pixels.shape[1:3])
+        result = self._in(precision)(self._values(self._padded(pixels)))
+        finite = result.isfinite().flatten(1).all(1).tolist()
+        rows = self._quantise(result[:, :, :height, :width], pixels.dtype)
+        return [row if good else None for row, good in zip(rows, finite, strict=True)]
+
+    def _in_parts(self, picture: Picture, precision: str, side: int) -> Pixels | None:
+        (pixels,) = padded = self._padded(picture.pixels[None])
+        size = pixels.shape[:2]
+        height, width = (n * self.model.scale for n in picture.pixels.shape[:2])
+        network, model = self._in(precision), self.model
+
+        def source(top: int, bottom: int, left: int, right: int) -> Tensor:
+            return self._values(padded[:, top:bottom, left:right])
+
+        if isinstance(network, ResnetGenerator):
+            parts = in_bands(network, source, *size, rows=side, memory=memory.MOST // 3)
+        else:
+            parts = in_tiles(
+                network, source, *size, side=side, halo=model.halo or 0, multiple=model.multiple_of, scale=model.scale
+            )
+        result = np.empty((height, width, 3), pixels.dtype)
+        for top, left, part in parts:
+            if not part.isfinite().all():
+                return None
+            rows = self._quantise(part[:, :, : height - top, : width - left], pixels.dtype)[0]
+            result[top : top + rows.shape[0], left : left + rows.shape[1]] = rows
+        return result
 
     def _network(self, precision: str) -> nn.Module:
         network: nn.Module = copy.deepcopy(self.model.network)
         return placed(network, self.device, PRECISIONS[precision])
 
-    def _prepare(self, pictures: list[Picture]) -> Tensor:
-        """(B, 3, H, W) float32 in the model's range, channels_last, reflected up to a size that the network takes."""
-        pixels = np.stack([picture.pixels for picture in pictures])
+    def _in(self, precision: str) -> nn.Module:
+        if precision not in self._networks:
+            self._networks[precision] = self._network(precision)
+        return self._networks[precision]
+
+    def _padded(self, pixels: Pixels) -> Pixels:
+        """(B, H, W, 3), reflected below and on the right up to a size that the network takes."""
         below, right = (self._padding(n) for n in pixels.shape[1:3])
         if below or right:
-            pixels = np.pad(pixels, [(0, 0), (0, below), (0, right), (0, 0)], mode="reflect")
-        low, high = self.model.value_range
-        x = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2).float()
-        return x.mul_((high - low) / np.iinfo(pixels.dtype).max).add_(low)
+            return np.pad(pixels, [(0, 0), (0, below), (0, right), (0, 0)], mode="reflect")
+        return pixels
 
     def _padding(self, length: int) -> int:
         multiple = self.model.multiple_of
         return max(self.model.minimum, -(-length // multiple) * multiple) - length
 
-    def _require_memory(self, pictures: list[Picture], precision: str) -> None:
-        height, width = (n + self._padding(n) for n in pictures[0].pixels.shape[:2])
-        needed = len(pictures) * height * width * _bytes_per_pixel(self.model, PRECISIONS[precision].itemsize)
-        free = available_bytes() if self.device.startswith("cpu") else None  # a GPU says itself when it is full
-        if free is not None and needed > free:
-            side = max(1, int(min(height, width) * (0.9 * free / needed) ** 0.5))
-            raise ImageError(
-                f"needs about {needed / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free; "
-                f"make it smaller, with --size {side} for example"
-            )
-
-    def _compute(self, batch: Tensor, precision: str) -> Tensor:
-        """(B, 3, H, W) -> (B, 3, scale·H, scale·W) float32."""
-        if precision not in self._networks:
-            self._networks[precision] = self._network(precision)
-        result: Tensor = self._networks[precision](batch)
-        return result
-
-    def _quantise(self, result: Tensor, deep: bool) -> Pixels:
-        """Back to whole numbers on the device, so that little has to leave it: (B, H, W, 3), uint16 if deep."""
+    def _values(self, pixels: Pixels) -> Tensor:
+        """(B, H, W, 3) -> (B, 3, H, W) float32 in the model's range on the device, channels_last."""
         low, high = self.model.value_range
-        top = 65535 if deep else 255
+        x = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2).float()
+        return x.mul_((high - low) / np.iinfo(pixels.dtype).max).add_(low)
+
+    def _quantise(self, result: Tensor, dtype: np.dtype[Any]) -> Pixels:
+        """Back to whole numbers on the device, so that little has to leave it: (B, H, W, 3)."""
+        low, high = self.model.value_range
+        top = np.iinfo(dtype).max
         whole = result.sub(low).mul_(top / (high - low)).round_().clamp_(0, top)
-        whole = whole.to(torch.int32 if deep else torch.uint8).permute(0, 2, 3, 1).contiguous()
-        return whole.cpu().numpy().astype(np.uint16 if deep else np.uint8, copy=False)
+        whole = whole.to(torch.uint8 if top == 255 else torch.int32).permute(0, 2, 3, 1).contiguous()
+        return whole.cpu().numpy().astype(dtype, copy=False)
 
     def _finish(self, picture: Picture, pixels: Pixels) -> Picture:
         enlarges = self.model.scale > 1
         if picture.grey and enlarges:  # sharper, but no more colourful than it was
-            pixels = np.repeat(pixels.mean(axis=2, keepdims=True).round().astype(pixels.dtype), 3, axis=2)
+            mean = (pixels.sum(axis=2, keepdims=True, dtype=np.uint32) + 1) // 3
+            pixels = np.repeat(mean.astype(pixels.dtype), 3, axis=2)
         alpha = picture.alpha
         if alpha is not None and enlarges:
             alpha = _scaled(alpha, (pixels.shape[1], pixels.shape[0]))
@@ -120,22 +184,6 @@ def resized(picture: Picture, short_side: int, max_pixels: int) -> Picture:
         raise ImageError(f"--size makes it {size[0]} × {size[1]}, more than --max-pixels {max_pixels:,}; lower --size")
     alpha = None if picture.alpha is None else _scaled(picture.alpha, size)
     return replace(picture, pixels=_scaled(picture.pixels, size), alpha=alpha)
-
-
-def _finite(result: Tensor) -> Tensor:
-    """(B,) whether all of a picture's values are numbers."""
-    return result.isfinite().flatten(1).all(1)
-
-
-def _bytes_per_pixel(model: Model, itemsize: int) -> int:
-    """Peak memory for one input pixel: activations of full width that live at once, and the result with its copies.
-
-    Measured, at most a third too high: 750 to 880 for a CycleGAN of width 32 in float32, 1230 for a direct SRResNet of
-    width 64, 12,300 for a staged one, and half of each activation in bfloat16.
-    """
-    config = getattr(model.network, "config", {})
-    direct = 4 if config.get("tail") == "direct" else 3 * model.scale**2
-    return (7 if model.scale == 1 else direct) * int(config.get("width", 1)) * itemsize + 24 * model.scale**2
 
 
 def _scaled(array: Pixels, size: tuple[int, int]) -> Pixels:

@@ -28,6 +28,7 @@ class ResnetGenerator(nn.Module):
     ) -> None:
         super().__init__()
         self.config = {"width": width, "blocks": blocks, "transposed": transposed, "affine": affine, "skip": skip}
+        self.width = width
         self.stem = ConvNorm(3, width, 7, reflect=3, affine=affine)
         self.down = nn.Sequential(
             ConvNorm(width, width * 2, 3, stride=2, affine=affine),
@@ -45,8 +46,16 @@ class ResnetGenerator(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) in [-1, 1] -> the same, float32 whatever the dtype of the weights."""
         y = self.stem(x.to(self.head.weight.dtype))
-        y = self.up(self.blocks(self.down(y)))
-        y = self.head(F.pad(y, [3] * 4, mode="reflect")).float()
+        return self.finish(self.draw(self.up(self.blocks(self.down(y)))), x)
+
+    def draw(self, y: Tensor) -> Tensor:
+        """The last convolution: (B, width, H, W) -> (B, 3, H, W) before the tanh."""
+        drawn: Tensor = self.head(F.pad(y, [3] * 4, mode="reflect"))
+        return drawn
+
+    def finish(self, y: Tensor, x: Tensor) -> Tensor:
+        """What is left to do, pixel by pixel, with the drawing `y` of the input `x`."""
+        y = y.float()
         if self.skip is not None:
             y = y + self.skip.view(3, 1, 1) * torch.atanh(x.float().clamp(-0.99, 0.99))
         return torch.tanh(y)

@@ -41,9 +41,14 @@ class ConvNorm(nn.Module):
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         """(B, I, H, W) -> (B, O, H/stride, W/stride)."""
+        return normalise(self.convolve(x), self.norm, self.activation, residual)
+
+    def convolve(self, x: Tensor) -> Tensor:
+        """The layer up to its norm."""
         if self.reflect:
             x = F.pad(x, [self.reflect] * 4, mode="reflect")
-        return normalise(self.conv(x), self.norm, self.activation, residual)
+        y: Tensor = self.conv(x)
+        return y
 
 
 class UpNorm(nn.Module):
@@ -59,14 +64,17 @@ class UpNorm(nn.Module):
         nn.init.normal_(self.weight, 0.0, 0.02)
         self.norm = Affine(outputs) if affine else None
         self.transposed = transposed
+        self.activation: kernels.Activation = "relu"
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, I, H, W) -> (B, O, 2H, 2W)."""
+        return normalise(self.convolve(x), self.norm, self.activation)
+
+    def convolve(self, x: Tensor) -> Tensor:
+        """The layer up to its norm."""
         if self.transposed:
-            y = kernels.conv_transpose2d(x, self.weight)
-        else:
-            y = kernels.upsample_conv2d(x, self.weight, padding="replicate")
-        return normalise(y, self.norm, "relu")
+            return kernels.conv_transpose2d(x, self.weight)
+        return kernels.upsample_conv2d(x, self.weight, padding="replicate")
 
 
 class Affine(nn.Module):

@@ -1,0 +1,45 @@
+"""Large pictures through networks of convolutions: tiles whose results are those of the whole picture."""
+
+from collections.abc import Callable, Iterator
+
+from torch import Tensor, nn
+
+Source = Callable[[int, int, int, int], Tensor]  # top, bottom, left, right -> (1, 3, bottom - top, right - left)
+Piece = tuple[int, int, Tensor]  # top and left in the result, and (1, 3, h, w) of it
+
+
+def in_tiles(
+    network: nn.Module,
+    source: Source,
+    height: int,
+    width: int,
+    *,
+    side: int,
+    halo: int,
+    multiple: int = 1,
+    scale: int = 1,
+) -> Iterator[Piece]:
+    """Run a network on tiles, each with its surroundings; the pieces are exactly those of the whole result.
+
+    An output pixel of a network of convolutions depends on no input pixel that is further away than the halo. At the
+    picture's own border a tile ends there, so that the network pads it as it would pad the picture.
+
+    Args:
+        network: (1, 3, h, w) -> (1, 3, scale·h, scale·w).
+        source: gives a part of the picture, in the network's range.
+        height: of the picture.
+        width: of the picture.
+        side: of a tile, without its halo.
+        halo: in input pixels.
+        multiple: sides that the network takes; the picture's are multiples of it.
+        scale: of the enlargement.
+    """
+    side, halo = max(multiple, side // multiple * multiple), -(-halo // multiple) * multiple
+    for top in range(0, height, side):
+        for left in range(0, width, side):
+            bottom, right = min(top + side, height), min(left + side, width)
+            above, before = max(0, top - halo), max(0, left - halo)
+            y = network(source(above, min(bottom + halo, height), before, min(right + halo, width)))
+            rows = slice((top - above) * scale, (bottom - above) * scale)
+            columns = slice((left - before) * scale, (right - before) * scale)
+            yield top * scale, left * scale, y[:, :, rows, columns]

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from translate import kernels
+from translate.models.keys import count, length
 
 
 class SRResNet(nn.Module):
@@ -84,29 +85,20 @@ class ResidualBlock(nn.Module):
 
 def public_names(keys: Iterable[str]) -> dict[str, str]:
     """Layer names of BasicSR's MSRResNet -> ours, for as many blocks as the keys have."""
-    blocks = len({key.split(".")[1] for key in keys if key.startswith("body.")})
+    blocks = count(keys, "body.")
     names = {"conv_first": "head", "upconv1": "up.0", "upconv2": "up.1", "conv_hr": "tail.0", "conv_last": "tail.1"}
     for block in range(blocks):
         names |= {f"body.{block}.conv1": f"blocks.{block}.first", f"body.{block}.conv2": f"blocks.{block}.second"}
     return names
 
 
-def convert(state: Mapping[str, Tensor], names: Mapping[str, str]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Return the tensors under our keys; nothing is left out."""
-    parts = {key: key.rpartition(".") for key in state}
-    return {names.get(layer, layer) + dot + leaf: state[key] for key, (layer, dot, leaf) in parts.items()}, ()
-
-
 def build(shapes: Mapping[str, torch.Size]) -> SRResNet:
     """The generator whose tensors have these shapes, as far as there is one."""
     staged = any(key.startswith("tail.") for key in shapes)
-    if staged:
-        scale = 2 ** len({key.split(".")[1] for key in shapes if key.startswith("up.")})
-    else:
-        scale = isqrt(_length(shapes, "up.0.weight") // 3)
+    scale = 2 ** count(shapes, "up.") if staged else isqrt(length(shapes, "up.0.weight") // 3)
     return SRResNet(
-        _length(shapes, "head.weight"),
-        len({key.split(".")[1] for key in shapes if key.startswith("blocks.")}),
+        length(shapes, "head.weight"),
+        count(shapes, "blocks."),
         max(1, scale),
         "staged" if staged else "direct",
     )
@@ -117,8 +109,3 @@ def halo(network: SRResNet) -> int:
     # The staged tail reaches 2 pixels at full size; each doubling before it halves that, and its convolution adds 1.
     tail = 1 if network.tail is None else 2
     return 1 + 2 * len(network.blocks) + tail
-
-
-def _length(shapes: Mapping[str, torch.Size], key: str) -> int:
-    shape = shapes.get(key)
-    return max(1, shape[0]) if shape else 1

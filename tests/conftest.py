@@ -50,12 +50,13 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def table(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The registry holds the small networks, and no others."""
+def table(shelf: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The registry holds the small networks, and no others; the user's own folder is empty."""
     monkeypatch.setattr(registry, "FOLDER", shelf)
-    registry.entries.cache_clear()
+    monkeypatch.setenv("TRANSLATE_WEIGHTS", str(tmp_path_factory.mktemp("own")))
+    registry.forget()
     yield shelf
-    registry.entries.cache_clear()
+    registry.forget()
 
 
 @pytest.fixture

@@ -472,6 +472,8 @@ def test_names_the_nearest_network(tmp_path: Path, network: nn.Module, removed: 
 
 
 def test_names_what_is_known(tmp_path: Path) -> None:
-    message = refusal(saved(tmp_path, {"model.model.0.weight": torch.ones(64, 3, 4, 4)}))
-    assert "fits no known network (ResnetGenerator, SRResNet)" in message
-    assert "'model.model.0.weight'" in message
+    message = refusal(saved(tmp_path, {"encoder.0.weight": torch.ones(64, 3, 4, 4)}))
+    assert (
+        "fits no known network (ResnetGenerator, UNetGenerator, SRResNet, SRGAN, RRDBNet, SRVGGNetCompact)" in message
+    )
+    assert "'encoder.0.weight'" in message

@@ -247,6 +247,7 @@ def test_needed_memory_grows_with_width_scale_and_precision(shelf: Path) -> None
         def __init__(self, scale: int, **config: Any) -> None:
             super().__init__(scale)
             self.config = config
+            self.full_size = 0 if config.get("tail") == "direct" else config["width"]
 
     def needed(scale: int, itemsize: int, **config: Any) -> int:
         return memory.bytes_per_pixel(Model(Wide(scale, **config), "Fake", scale=scale), itemsize)

@@ -1,5 +1,4 @@
 import itertools
-from typing import Literal
 
 import pytest
 import torch
@@ -189,15 +188,15 @@ def test_unet_discriminator_is_held_by_spectral_norm() -> None:
 
 
 @pytest.mark.parametrize("scale", [2, 4])
-@pytest.mark.parametrize("tail", ["direct", "staged"])
-def test_srresnet_enlarges(scale: int, tail: Literal["direct", "staged"]) -> None:
+@pytest.mark.parametrize("tail", srgan.TAILS)
+def test_srresnet_enlarges(scale: int, tail: str) -> None:
     network = SRResNet(4, 1, scale, tail)
     assert network(torch.rand(2, 3, 7, 10)).shape == (2, 3, 7 * scale, 10 * scale)
     assert network.config == {"width": 4, "blocks": 1, "scale": scale, "tail": tail}
 
 
-@pytest.mark.parametrize("tail", ["direct", "staged"])
-def test_srresnet_adds_to_the_bilinear_enlargement(tail: Literal["direct", "staged"]) -> None:
+@pytest.mark.parametrize("tail", srgan.TAILS)
+def test_srresnet_adds_to_the_bilinear_enlargement(tail: str) -> None:
     network, x = SRResNet(4, 1, 2, tail), torch.rand(1, 3, 6, 5)
     base = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
     assert (network(x) - base).abs().max() > 1e-3
@@ -209,15 +208,17 @@ def test_srresnet_adds_to_the_bilinear_enlargement(tail: Literal["direct", "stag
 
 
 @pytest.mark.parametrize("scale", [2, 4])
-@pytest.mark.parametrize("tail", ["direct", "staged"])
+@pytest.mark.parametrize("tail", srgan.TAILS)
 @pytest.mark.parametrize("blocks", [0, 1, 3])
-def test_srresnet_sees_as_far_as_its_convolutions(scale: int, tail: Literal["direct", "staged"], blocks: int) -> None:
+def test_srresnet_sees_as_far_as_its_convolutions(scale: int, tail: str, blocks: int) -> None:
     """One input pixel for the first convolution, two a block, and one for the convolution before the enlargement.
 
-    The staged tail adds one more, however many stages there are: what it does at 2 or 4 times the size reaches at most
-    into the next input pixel.
+    The staged and the refined tail add one more, however many stages there are: what they do at 2 or 4 times the size
+    reaches at most into the next input pixel.
     """
     network = SRResNet(2, blocks, scale, tail)
+    if network.refine is not None:  # it adds nothing at first
+        torch.nn.init.normal_(network.refine[1].weight)
     radius = 2 * blocks + (2 if tail == "direct" else 3)
     middle, size = 10, 21
     reaches = []
@@ -225,5 +226,23 @@ def test_srresnet_sees_as_far_as_its_convolutions(scale: int, tail: Literal["dir
         at = middle * scale + row, middle * scale + column
         top, bottom, left, right = extent(support(network, (size, size), at))
         reaches += [middle - top, bottom - middle, middle - left, right - middle]
-    assert set(reaches) == {radius}
+    inner = {radius - 1} if (tail, scale) == ("refined", 4) else set()  # not at the border of the input pixel
+    assert set(reaches) == {radius} | inner
     assert srgan.halo(network) == radius
+
+
+def test_a_refined_tail_begins_as_the_direct_one() -> None:
+    direct, refined = SRResNet(4, 1, 4, "direct"), SRResNet(4, 1, 4, "refined")
+    weights = refined.state_dict()
+    for key, tensor in direct.state_dict().items():
+        weights[key][: len(tensor)] = tensor
+    refined.load_state_dict(weights)
+    x = torch.rand(1, 3, 6, 5)
+    torch.testing.assert_close(refined(x), direct(x))
+    torch.nn.init.normal_(refined.refine[1].weight)  # type: ignore[index]
+    assert (refined(x) - direct(x)).abs().max() > 1e-2
+
+
+def test_a_tail_that_is_not_known() -> None:
+    with pytest.raises(ValueError, match="tail is 'steep'; known are direct, refined and staged"):
+        SRResNet(4, 1, 4, "steep")

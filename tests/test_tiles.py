@@ -14,9 +14,12 @@ from translate import memory, scratch, translator
 from translate.bands import in_bands
 from translate.errors import ImageError, InputError
 from translate.images import Picture
-from translate.models import Model, srgan
+from translate.models import ARCHITECTURES, Model, srgan
+from translate.models.compact import SRVGGNetCompact
 from translate.models.cyclegan import ResnetGenerator
+from translate.models.rrdb import RRDBNet
 from translate.models.srgan import SRResNet
+from translate.models.srgan_bn import SRGAN
 from translate.scratch import Rows
 from translate.tiles import in_tiles
 from translate.translator import Translator
@@ -87,15 +90,40 @@ def test_statistics_survive_a_mean_far_from_zero() -> None:
     torch.testing.assert_close(parts, expected.float(), rtol=0, atol=2e-2)
 
 
-@pytest.mark.parametrize("tail", ["direct", "staged"])
-@pytest.mark.parametrize(("height", "width", "side"), [(40, 24, 16), (17, 50, 13), (5, 3, 64), (70, 1, 8)])
-def test_tiles_of_convolutions_are_exact(tail: str, height: int, width: int, side: int) -> None:
+CONVOLUTIONS = {
+    "direct": lambda: SRResNet(8, 2, tail="direct"),
+    "refined": lambda: SRResNet(8, 2, tail="refined"),
+    "staged": lambda: SRResNet(8, 2, tail="staged"),
+    "compact": lambda: SRVGGNetCompact(8, 3),
+    "srgan": lambda: SRGAN(8, 2),
+    "rrdb": lambda: RRDBNet(8, 4, 1),
+    "rrdb x2": lambda: RRDBNet(8, 4, 1, unshuffle=2),
+}
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+@pytest.mark.parametrize(("height", "width", "side"), [(40, 24, 16), (18, 50, 13), (6, 4, 64), (70, 2, 8)])
+def test_tiles_of_convolutions_are_exact(name: str, height: int, width: int, side: int) -> None:
     torch.manual_seed(0)
-    network = SRResNet(8, 2, tail=tail).eval().requires_grad_(False)
+    network = CONVOLUTIONS[name]().eval().requires_grad_(False)
+    for parameter in network.parameters():
+        parameter.add_(torch.randn_like(parameter) * 0.05)  # some begin at 0
+    (architecture,) = (kind for kind in ARCHITECTURES if kind.name == type(network).__name__)
+    model = architecture.model(network)
+    assert model.halo is not None
     x = pixels(height, width)
     whole = network(x)
-    parts = in_tiles(network, source_of(x), height, width, side=side, halo=srgan.halo(network), scale=4)
-    torch.testing.assert_close(joined(parts, whole), whole, rtol=0, atol=1e-5)
+    parts = in_tiles(
+        network,
+        source_of(x),
+        height,
+        width,
+        side=side,
+        halo=model.halo,
+        multiple=model.multiple_of,
+        scale=model.scale,
+    )
+    torch.testing.assert_close(joined(parts, whole), whole, rtol=0, atol=1e-5 * float(whole.abs().max()))
 
 
 def test_a_smaller_halo_would_be_seen() -> None:

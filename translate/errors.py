@@ -20,6 +20,10 @@ class CheckpointError(TranslateError):
     """A weights file is damaged, unsafe, or fits no known network."""
 
 
+class DownloadError(TranslateError):
+    """A weights file cannot be fetched: no connection, a refusal, or a server that breaks off."""
+
+
 class UnknownModelError(InputError):
     """A model name or a target domain that the registry does not hold."""
 

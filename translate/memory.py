@@ -20,14 +20,17 @@ def bytes_per_pixel(model: Model, itemsize: int) -> int:
     Measured, at most a third too high: 750 to 880 for a CycleGAN of width 32 in float32, 1230 for a direct SRResNet of
     width 64, 12,300 for a staged one, and half of each activation in bfloat16.
     """
-    config = getattr(model.network, "config", {})
-    direct = 4 if config.get("tail") == "direct" else 3 * model.scale**2
-    return (7 if model.scale == 1 else direct) * int(config.get("width", 1)) * itemsize + 24 * model.scale**2
+    width = int(getattr(model.network, "config", {}).get("width", 1))
+    full_size = int(getattr(model.network, "full_size", width)) if model.scale > 1 else 0
+    channels = (7 if model.scale == 1 else 4) * width + 3 * model.scale**2 * full_size
+    return channels * itemsize + 24 * model.scale**2
 
 
 def can_tile(model: Model) -> bool:
     """Whether a part of the result can be had from a part of the picture, exactly."""
-    return model.halo is not None or isinstance(model.network, ResnetGenerator)
+    if isinstance(model.network, ResnetGenerator):
+        return not model.network.config.get("blur_down") and not model.network.config.get("blur_up")
+    return model.halo is not None
 
 
 def budget(device: str) -> int | None:

@@ -3,18 +3,20 @@
 import json
 from pathlib import Path
 
+import torch
 from safetensors.torch import save
 from torch import nn
 
 
-def save_weights(path: Path, network: nn.Module) -> None:
-    """Write a network's weights in half precision, whole or not at all; the same weights give the same bytes.
+def save_weights(path: Path, network: nn.Module, dtype: torch.dtype = torch.float16) -> None:
+    """Write a network's weights, whole or not at all; the same weights give the same bytes.
 
     Args:
         path: ends in .safetensors.
+        dtype: half precision for weights of our own; float32 keeps those of others exactly.
         network: its class and its `config`, the arguments that it was built with, go into the file's header.
     """
-    tensors = {name: tensor.detach().half().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    tensors = {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in network.state_dict().items()}
     about = {"network": type(network).__name__} | getattr(network, "config", {})
     # One entry, as safetensors writes several in random order.
     data = save(tensors, {"translate": json.dumps(about, sort_keys=True)})

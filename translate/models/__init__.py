@@ -1,13 +1,14 @@
 """The networks, and the table by which a checkpoint's keys are recognised as one of them."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from translate.models import cyclegan, srgan
+from translate.models import compact, cyclegan_keys, pix2pix, rrdb, srgan, srgan_bn
+from translate.models.keys import rename
 
 
 @dataclass(frozen=True)
@@ -41,14 +42,15 @@ class Architecture:
 
     Attributes:
         name: of the network's class.
-        names: keys of a checkpoint -> the public project's layer names in it, and ours; our own keys need none.
+        names: a checkpoint -> the public project's layer names in it, and ours; our own keys need none.
         convert: a checkpoint and those names -> its tensors under our keys, and notes on what was dropped.
         build: shapes of the converted tensors -> the network of those sizes, with weights still to be loaded.
+        multiple_of: of every such network; one whose depth decides it has a `multiple_of` of its own.
         halo: the network -> `Model.halo`.
     """
 
     name: str
-    names: Callable[[Iterable[str]], dict[str, str]]
+    names: Callable[[Mapping[str, Tensor]], dict[str, str]]
     convert: Callable[[Mapping[str, Tensor], Mapping[str, str]], tuple[dict[str, Tensor], tuple[str, ...]]]
     build: Callable[[Mapping[str, torch.Size]], nn.Module]
     multiple_of: int = 1
@@ -62,7 +64,7 @@ class Architecture:
             network,
             self.name,
             scale=int(getattr(network, "scale", 1)),
-            multiple_of=self.multiple_of,
+            multiple_of=int(getattr(network, "multiple_of", self.multiple_of)),
             minimum=self.minimum,
             value_range=self.value_range,
             halo=self.halo(network) if self.halo else None,
@@ -73,14 +75,18 @@ class Architecture:
 ARCHITECTURES = (
     Architecture(
         "ResnetGenerator",
-        cyclegan.public_names,
-        cyclegan.convert,
-        cyclegan.build,
+        cyclegan_keys.public_names,
+        cyclegan_keys.convert,
+        cyclegan_keys.build,
         multiple_of=4,  # halved twice
         minimum=16,  # the blocks reflect at a quarter of the size
         value_range=(-1.0, 1.0),
     ),
-    Architecture("SRResNet", srgan.public_names, srgan.convert, srgan.build, halo=srgan.halo),
+    Architecture("UNetGenerator", pix2pix.public_names, pix2pix.convert, pix2pix.build, value_range=(-1.0, 1.0)),
+    Architecture("SRResNet", srgan.public_names, rename, srgan.build, halo=srgan.halo),
+    Architecture("SRGAN", srgan_bn.public_names, srgan_bn.convert, srgan_bn.build, halo=srgan_bn.halo),
+    Architecture("RRDBNet", rrdb.public_names, rename, rrdb.build, halo=rrdb.halo),
+    Architecture("SRVGGNetCompact", compact.public_names, rename, compact.build, halo=compact.halo),
 )
 
 __all__ = ["ARCHITECTURES", "Architecture", "Model"]

@@ -86,6 +86,27 @@ class Affine(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
 
+class BatchNorm(nn.Module):
+    """Batch norm as it is after training: a fixed scale and shift of each channel (Ioffe and Szegedy 2015).
+
+    Holds what decides the result and not the number of batches seen, which old files lack.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> the same shape."""
+        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias)
+
+
 def normalise(
     x: Tensor, affine: Affine | None, activation: kernels.Activation, residual: Tensor | None = None, slope: float = 0.2
 ) -> Tensor:

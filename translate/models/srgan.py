@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from translate import kernels
+from translate.models.keys import count, length
 
-
+TAILS = ("direct", "refined", "staged")
 REFINED = 16  # channels of the refined tail at full size; the first three are the image
 
 
@@ -30,8 +31,11 @@ class SRResNet(nn.Module):
 
     def __init__(self, width: int = 64, blocks: int = 16, scale: int = 4, tail: str = "staged") -> None:
         super().__init__()
+        if tail not in TAILS:
+            raise ValueError(f"tail is {tail!r}; known are direct, refined and staged")
         self.config = {"width": width, "blocks": blocks, "scale": scale, "tail": tail}
         self.scale = scale
+        self.full_size = {"direct": 0, "refined": REFINED}.get(tail, width)  # channels at the size of the result
         self.head = nn.Conv2d(3, width, 3, padding=1)
         self.tail = self.refine = None
         self.blocks = nn.Sequential(*(ResidualBlock(width) for _ in range(blocks)))
@@ -39,7 +43,9 @@ class SRResNet(nn.Module):
             self.up = nn.Sequential(ConvShuffle(width, 3, scale, "none"))
         elif tail == "refined":
             self.up = nn.Sequential(ConvShuffle(width, REFINED, scale, "none"))
-            self.refine = nn.ModuleList([nn.Conv2d(REFINED, REFINED, 3, padding=1), nn.Conv2d(REFINED, 3, 3, padding=1)])
+            self.refine = nn.ModuleList(
+                [nn.Conv2d(REFINED, REFINED, 3, padding=1), nn.Conv2d(REFINED, 3, 3, padding=1)]
+            )
             for parameter in self.refine[1].parameters():  # nothing to add at first
                 nn.init.zeros_(parameter)
         else:
@@ -97,30 +103,23 @@ class ResidualBlock(nn.Module):
 
 def public_names(keys: Iterable[str]) -> dict[str, str]:
     """Layer names of BasicSR's MSRResNet -> ours, for as many blocks as the keys have."""
-    blocks = len({key.split(".")[1] for key in keys if key.startswith("body.")})
+    blocks = count(keys, "body.")
     names = {"conv_first": "head", "upconv1": "up.0", "upconv2": "up.1", "conv_hr": "tail.0", "conv_last": "tail.1"}
     for block in range(blocks):
         names |= {f"body.{block}.conv1": f"blocks.{block}.first", f"body.{block}.conv2": f"blocks.{block}.second"}
     return names
 
 
-def convert(state: Mapping[str, Tensor], names: Mapping[str, str]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Return the tensors under our keys; nothing is left out."""
-    parts = {key: key.rpartition(".") for key in state}
-    return {names.get(layer, layer) + dot + leaf: state[key] for key, (layer, dot, leaf) in parts.items()}, ()
-
-
 def build(shapes: Mapping[str, torch.Size]) -> SRResNet:
     """The generator whose tensors have these shapes, as far as there is one."""
     if any(key.startswith("tail.") for key in shapes):
-        tail = "staged"
-        scale = 2 ** len({key.split(".")[1] for key in shapes if key.startswith("up.")})
+        tail, scale = "staged", 2 ** count(shapes, "up.")
     else:
         tail = "refined" if any(key.startswith("refine.") for key in shapes) else "direct"
-        scale = isqrt(_length(shapes, "up.0.weight") // (REFINED if tail == "refined" else 3))
+        scale = isqrt(length(shapes, "up.0.weight") // (REFINED if tail == "refined" else 3))
     return SRResNet(
-        _length(shapes, "head.weight"),
-        len({key.split(".")[1] for key in shapes if key.startswith("blocks.")}),
+        length(shapes, "head.weight"),
+        count(shapes, "blocks."),
         max(1, scale),
         tail,
     )
@@ -128,11 +127,6 @@ def build(shapes: Mapping[str, torch.Size]) -> SRResNet:
 
 def halo(network: SRResNet) -> int:
     """How far, in input pixels, an output pixel sees in each direction."""
-    # What the tails reach at full size, 2 pixels, is one pixel of the input; staged, each doubling's convolution adds to it.
+    # At full size the tails reach 2 pixels, which are at most one of the input; a doubling halves what is before it.
     tail = 1 if network.config["tail"] == "direct" else 2
     return 1 + 2 * len(network.blocks) + tail
-
-
-def _length(shapes: Mapping[str, torch.Size], key: str) -> int:
-    shape = shapes.get(key)
-    return max(1, shape[0]) if shape else 1

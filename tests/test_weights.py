@@ -1,0 +1,338 @@
+"""The user's own weights, and fetching those of others from a server that behaves badly."""
+
+import hashlib
+import io
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from translate.checkpoints import load
+from translate.errors import CheckpointError, DownloadError, InputError, UnknownModelError
+from translate.models.srgan import SRResNet
+from translate.weights import download, own, registry
+from translate.weights.download import fetch
+
+Run = Callable[..., Any]
+CONTENT = bytes(range(256)) * 1000
+HASH = hashlib.sha256(CONTENT).hexdigest()
+
+
+class Server(ThreadingHTTPServer):
+    """Serves `content` at any address, and misbehaves as it is told; notes what it was asked."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.content, self.fault, self.tag = CONTENT, "", '"1"'
+        self.asked: list[tuple[str, str | None]] = []
+        self.ended = threading.Event()
+
+    def url(self, name: str = "net.pth") -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/{name}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        wanted = self.headers.get("Range")
+        self.server.asked.append((self.path, wanted))
+        content, fault, first = self.server.content, self.server.fault, len(self.server.asked) == 1
+        if fault == "missing":
+            return self.send_error(404)
+        begin = int(wanted[6:-1]) if wanted and fault != "no ranges" else 0
+        if begin >= len(content):
+            return self.send_error(416)
+        if self.headers.get("If-Range", self.server.tag) != self.server.tag:
+            begin = 0
+        body = content[begin:]
+        self.send_response(206 if begin else 200)
+        if begin:
+            self.send_header("Content-Range", f"bytes {begin}-{len(content) - 1}/{len(content)}")
+        length = {"claims more": len(body) + 9, "claims less": len(body) - 9}.get(fault, len(body))
+        self.send_header("Content-Length", str(length))
+        self.send_header("ETag", self.server.tag)
+        self.end_headers()
+        broken = fault in ("drops", "stalls", "no ranges", "changes") and first
+        self.wfile.write(body[: len(body) // 3] if broken or fault == "always drops" else body)
+        if broken and fault == "changes":
+            self.server.content, self.server.tag = CONTENT[::-1], '"2"'
+        if fault == "stalls" and first:
+            self.wfile.flush()
+            self.server.ended.wait(10)
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    served = Server()
+    thread = threading.Thread(target=served.serve_forever, args=(0.02,))
+    thread.start()
+    yield served
+    served.ended.set()
+    served.shutdown()
+    served.server_close()
+    thread.join()
+
+
+def ranges(server: Server) -> list[str | None]:
+    return [wanted for _, wanted in server.asked]
+
+
+def checkpoint(scale: int = 4) -> bytes:
+    torch.manual_seed(0)
+    torch.save(SRResNet(4, 1, scale).state_dict(), buffer := io.BytesIO())
+    return buffer.getvalue()
+
+
+# Fetching
+
+
+def test_fetches_and_tells_how_far_it_is(server: Server, tmp_path: Path) -> None:
+    seen: list[tuple[int, int | None]] = []
+    assert fetch(server.url(), tmp_path / "a" / "net", HASH, lambda done, total: seen.append((done, total))) == HASH
+    assert (tmp_path / "a" / "net").read_bytes() == CONTENT
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["net"]
+    assert seen[-1] == (len(CONTENT), len(CONTENT))
+    assert sorted(seen) == seen
+
+
+@pytest.mark.parametrize("fault", ["drops", "stalls"])
+def test_goes_on_where_it_broke_off(
+    fault: str, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "SECONDS", 0.3)
+    server.fault = fault
+    assert fetch(server.url(), tmp_path / "net") == HASH
+    assert (tmp_path / "net").read_bytes() == CONTENT
+    assert ranges(server) == [None, f"bytes={len(CONTENT) // 3}-"]
+
+
+def test_a_server_without_ranges(server: Server, tmp_path: Path) -> None:
+    server.fault = "no ranges"
+    assert fetch(server.url(), tmp_path / "net") == HASH
+    assert (tmp_path / "net").read_bytes() == CONTENT
+
+
+def test_a_file_that_changes_in_between_is_not_put_together(server: Server, tmp_path: Path) -> None:
+    server.fault = "changes"
+    fetch(server.url(), tmp_path / "net")
+    assert (tmp_path / "net").read_bytes() == CONTENT[::-1]
+
+
+@pytest.mark.parametrize("fault", ["always drops", "claims more"])
+def test_gives_up_in_the_end(fault: str, server: Server, tmp_path: Path) -> None:
+    server.fault = fault
+    with pytest.raises(DownloadError, match=r"cannot be fetched \(.+\).*translate weights add FILE") as caught:
+        fetch(server.url(), tmp_path / "net", HASH)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "net").exists()
+    assert len(server.asked) <= download.ATTEMPTS
+
+
+def test_goes_on_after_another_run_only_where_the_hash_is_known(server: Server, tmp_path: Path) -> None:
+    (part := tmp_path / "net.part").write_bytes(CONTENT[:1000])
+    fetch(server.url(), tmp_path / "net", HASH)
+    assert ranges(server) == ["bytes=1000-"]
+    part.write_bytes(b"of an older file")
+    assert fetch(server.url(), tmp_path / "net") == HASH
+    assert ranges(server)[1:] == [None]
+
+
+def test_more_there_than_the_server_has(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "net.part").write_bytes(CONTENT + b"more")
+    assert fetch(server.url(), tmp_path / "net", HASH) == HASH
+
+
+@pytest.mark.parametrize("fault", ["wrong", "claims less"])
+def test_wrong_bytes_are_not_kept(fault: str, server: Server, tmp_path: Path) -> None:
+    server.fault = fault
+    server.content = CONTENT if fault == "claims less" else b"x" + CONTENT[1:]
+    with pytest.raises(CheckpointError, match=f"not {HASH[:12]}… as it should"):
+        fetch(server.url(), tmp_path / "net", HASH)
+    assert not list(tmp_path.iterdir())
+
+
+def test_too_long(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "LIMIT", 1000)
+    with pytest.raises(DownloadError, match="longer than 1,000 bytes"):
+        fetch(server.url(), tmp_path / "net")
+    assert not list(tmp_path.iterdir())
+
+
+def test_missing_offline_and_other_schemes(server: Server, tmp_path: Path) -> None:
+    server.fault = "missing"
+    with pytest.raises(DownloadError, match="the server says 404"):
+        fetch(server.url(), tmp_path / "net")
+    with pytest.raises(DownloadError, match=r"Connection refused.*translate weights add FILE --name NAME"):
+        fetch("http://127.0.0.1:9/net.pth", tmp_path / "net")
+    with pytest.raises(DownloadError, match="no address of http"):
+        fetch((tmp_path / "net").as_uri(), tmp_path / "net")
+
+
+def test_takes_the_proxy_of_the_environment(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", server.url("").rstrip("/"))
+    monkeypatch.setenv("no_proxy", "")
+    fetch("http://weights.invalid/net.pth", tmp_path / "net", HASH)
+    assert server.asked == [("http://weights.invalid/net.pth", None)]
+
+
+# The user's own weights
+
+
+def test_added_weights_are_listed_and_run(run: Run, tmp_path: Path, photo: Callable[..., Path]) -> None:
+    (file := tmp_path / "found.pth").write_bytes(checkpoint())
+    ran = run("weights", "add", file, "--name", "mine")
+    assert (ran.code, ran.err) == (0, "")
+    assert "mine: SRResNet ×4" in ran.out
+    entry = registry.entries()["mine"]
+    assert (entry.task, entry.scale, entry.source) == ("upscale", 4, str(file))
+    assert entry.source_sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert sorted(path.name for path in registry.own_folder().iterdir()) == ["mine.safetensors", "mine.toml"]
+    assert torch.equal(load(entry.path).network.head.weight, load(file).network.head.weight)  # exactly
+    assert "mine " in run("weights", "list").out
+    assert str(file) in run("weights", "info", "mine").out
+    assert run("upscale", photo(tmp_path / "a.png"), "--weights", "mine", "--out", tmp_path / "o.png").code == 0
+    assert (tmp_path / "o.png").is_file()
+
+
+def test_what_is_there_is_not_written_over(run: Run, tmp_path: Path) -> None:
+    (file := tmp_path / "found.pth").write_bytes(checkpoint())
+    assert run("weights", "add", file).code == 0
+    before = (registry.own_folder() / "found.toml").read_text()
+    file.write_bytes(checkpoint(2))
+    ran = run("weights", "add", file)
+    assert ran.code == 2
+    assert "there are weights named found already; choose another --name" in ran.err
+    assert (registry.own_folder() / "found.toml").read_text() == before
+    assert "named cyclegan-night already" in run("weights", "add", file, "--name", "cyclegan-night").err
+    assert "is no name for weights" in run("weights", "add", file, "--name", "../x").err
+    file.write_bytes(b"nothing")
+    assert run("weights", "add", file, "--name", "new").code == 1
+    assert len(list(registry.own_folder().iterdir())) == 2
+
+
+def test_a_name_that_needs_quoting(table: Path, tmp_path: Path) -> None:
+    entry = registry.Entry("a.b", "upscale", 'says "x" \x7f\n', "none", "", notes="é😀")
+    kept = own.keep(entry, lambda path: void(path.write_bytes(b"x")))
+    assert registry.entries()["a.b"] == kept
+    assert kept.summary == entry.summary
+    assert registry.verified(kept).read_bytes() == b"x"
+    kept.path.write_bytes(b"y")
+    with pytest.raises(CheckpointError, match=r"remove .*a\.b\.toml and add it again"):
+        registry.verified(kept)
+
+
+def void(_: object) -> None:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[mine", "is no TOML"),
+        ("[other]\n", r"must hold \[mine\] and nothing else"),
+        ("mine = 3", "mine is no table"),
+        ('[mine]\ntask = "upscale"', "lacks summary"),
+        ('[mine]\ntask = "a"\nsummary = "b"\nlicence = "c"\nsha256 = "d"\nscale = "4"', "has scale = '4', which is of"),
+        ('[mine]\ntask = "a"\nsummary = "b"\nlicence = "c"\nsha256 = "d"\nsize = 4', "has size, which is not known"),
+        ("\xff", "is no TOML"),
+    ],
+)
+def test_a_table_edited_wrongly(table: Path, text: str, said: str) -> None:
+    (registry.own_folder() / "mine.toml").write_bytes(text.encode("latin-1"))
+    with pytest.raises(InputError, match=said) as caught:
+        registry.entries()
+    assert "mine.toml" in str(caught.value)
+    assert "remove it" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_folder_is_where_the_platform_keeps_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("TRANSLATE_WEIGHTS", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setattr("sys.platform", "linux")
+    assert registry.own_folder() == tmp_path / "translate" / "weights"
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert registry.own_folder().parts[-4:] == ("Library", "Application Support", "translate", "weights")
+
+
+# Public weights
+
+
+def test_every_public_entry_has_an_address_and_hashes_are_hashes() -> None:
+    registry.forget()
+    assert len(registry.public()) == 29
+    for entry in registry.public().values():
+        assert re.fullmatch(r"https?://\S+\.pth", entry.url)
+        assert entry.sha256 is None or re.fullmatch("[0-9a-f]{64}", entry.sha256)
+        assert entry.task in ("cyclegan", "upscale")
+        assert entry.name not in registry.shipped()
+    with pytest.raises(UnknownModelError, match="translate weights pull horse2zebra"):
+        registry.find("horse2zebra")
+    with pytest.raises(UnknownModelError, match=r"did you mean horse2zebra\?"):
+        registry.public_named("horse2zebre")
+
+
+def test_pulled_by_address(run: Run, server: Server) -> None:
+    server.content = checkpoint()
+    sha256 = hashlib.sha256(server.content).hexdigest()
+    ran = run("weights", "pull", server.url("some-x4.pth"))
+    assert (ran.code, ran.err) == (0, "")
+    assert f"no hash is published for it; that of this download is recorded: {sha256}" in ran.out
+    entry = registry.entries()["some-x4"]
+    assert (entry.source, entry.source_sha256) == (server.url("some-x4.pth"), sha256)
+    assert {path.suffix for path in registry.own_folder().iterdir()} == {".toml", ".safetensors"}
+    assert "is here already" in run("weights", "pull", server.url("some-x4.pth")).out
+    assert len(server.asked) == 1
+    entry.path.unlink()  # the recorded hash counts from now on
+    server.content = checkpoint(2)
+    assert "not kept" in run("weights", "pull", server.url("some-x4.pth")).err
+    server.content = checkpoint()
+    assert run("weights", "pull", server.url("some-x4.pth")).code == 0
+
+
+def test_pulled_by_name(run: Run, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.content = checkpoint()
+    sha256 = hashlib.sha256(server.content).hexdigest()
+    entry = registry.Public("pub", "upscale", server.url(), "BSD", sha256)
+    monkeypatch.setattr(registry, "public", lambda: {"pub": entry})
+    monkeypatch.setattr(registry, "forget", registry.entries.cache_clear)
+    assert "pull NAME`: pub" in run("weights", "list").out
+    server.content = checkpoint(2)
+    ran = run("weights", "pull", "pub")
+    assert (ran.code, ran.out) == (1, "")
+    assert not list(registry.own_folder().iterdir())
+    server.content = checkpoint()
+    assert run("weights", "pull", "pub").code == 0
+    assert registry.entries()["pub"].licence == "BSD"
+
+
+def test_pulled_rubbish_is_removed(run: Run, server: Server) -> None:
+    ran = run("weights", "pull", server.url())
+    assert ran.code == 1
+    assert "truncated" in ran.err
+    assert not list(registry.own_folder().iterdir())
+    assert "is no address of a weights file" in run("weights", "pull", server.url("net.zip")).err
+
+
+def test_exported(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "out.safetensors"
+    assert run("weights", "export", "tiny-x4", "--safetensors", out).code == 0
+    ours, theirs = load(registry.find("tiny-x4")[0]).network, load(out).network
+    assert all(torch.equal(a, b) for a, b in zip(ours.parameters(), theirs.parameters(), strict=True))
+    began = time.time_ns()
+    assert "is there already" in run("weights", "export", "tiny-x4", "--safetensors", out).err
+    assert out.stat().st_mtime_ns < began

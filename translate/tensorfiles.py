@@ -106,9 +106,9 @@ def _inside(content: object) -> object:
 def _read_pickle(path: Path) -> object:
     _bound(path)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), path.open("rb") as file:  # given the path, torch would go by the suffix too
             warnings.simplefilter("ignore")
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle raises almost anything: KeyError, IndexError, struct.error, ...
         if refused := re.search(r"GLOBAL ([\w.]+)|(TorchScript)", str(error)):
             raise _objects(refused[1] or refused[2]) from None

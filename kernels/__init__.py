@@ -5,6 +5,7 @@ from translate.kernels._bias_act import bias_leaky_relu
 from translate.kernels._dispatch import Backend, explain
 from translate.kernels._instance_norm import instance_norm
 from translate.kernels._pixel_shuffle import conv_pixel_shuffle
+from translate.kernels._quantise import quantise
 from translate.kernels._upsample import Padding, conv_transpose2d, upsample_conv2d
 
 __all__ = [
@@ -16,5 +17,6 @@ __all__ = [
     "conv_transpose2d",
     "explain",
     "instance_norm",
+    "quantise",
     "upsample_conv2d",
 ]

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from translate import kernels
 from translate.device import PRECISIONS, available_bytes, choose_device, choose_precision
 from translate.errors import ImageError
 from translate.images import Picture
@@ -95,11 +96,10 @@ class Translator:
 
     def _quantise(self, result: Tensor, deep: bool) -> Pixels:
         """Back to whole numbers on the device, so that little has to leave it: (B, H, W, 3), uint16 if deep."""
-        low, high = self.model.value_range
-        top = 65535 if deep else 255
-        whole = result.sub(low).mul_(top / (high - low)).round_().clamp_(0, top)
-        whole = whole.to(torch.int32 if deep else torch.uint8).permute(0, 2, 3, 1).contiguous()
-        return whole.cpu().numpy().astype(np.uint16 if deep else np.uint8, copy=False)
+        if deep and result.is_mps:  # whose support of uint16 is not there in every torch
+            result = result.cpu()
+        pixels: Pixels = kernels.quantise(result, *self.model.value_range, bits=16 if deep else 8).cpu().numpy()
+        return pixels
 
     def _finish(self, picture: Picture, pixels: Pixels) -> Picture:
         enlarges = self.model.scale > 1

@@ -15,7 +15,7 @@ from torch import Tensor
 from translate.kernels import _instance_norm_grad_kernels_triton as backward
 from translate.kernels import _instance_norm_kernels_triton as forward
 
-PLANES = 32768  # elements of whole planes that the forward can hold in registers; the backward can hold half of it
+PLANES = 32768  # elements of a plane that the forward can hold in registers; the backward and channels_last: half of it
 TILE = 2048  # elements of a tile: 16 for each of 128 threads, two loads of 16 bytes in half precision
 PROGRAMS = 512  # for each sample, where there is that much work
 
@@ -43,7 +43,7 @@ def cut(channels: int, pixels: int, last: bool, largest: int) -> Cut:
     """Share out the planes: whole ones in tiles of up to `largest` elements, if they fit, else chunks of them."""
     every, rows = triton.next_power_of_2(channels), triton.next_power_of_2(pixels)
     columns = min(every, max(16 if last else 1, TILE // rows))
-    if rows * columns <= largest:
+    if rows * columns <= (largest // 2 if last else largest):
         return Cut(True, last, rows, columns, triton.cdiv(channels, columns), 1, pixels, 1)
     columns = min(every, 64) if last else 1
     rows, blocks = TILE // columns, triton.cdiv(channels, columns)

@@ -43,6 +43,7 @@ BACK = "grad:*bf16 x:*bf16 y:*bf16 mean:*fp32 m2:*fp32 sums:*fp32 samples:i32 pi
 ENDS = " slope:fp32 eps:fp32"
 WHOLE = " weight:*fp32 grad_x:*bf16 masked:*bf16" + ENDS
 PARTS = " means:*fp32 m2s:*fp32 pixels:i32/16 channels:i32/16 chunks:i32 chunk:i32/16"
+BIAS, GAIN = "_bias_act_triton:", " pixels:i32/16 channels:i32/16 slope:fp32 gain:fp32"
 WIDE = r"LDG\.E\.128"
 
 
@@ -68,6 +69,10 @@ ROWS = [
     Row(GRAD + "grad_planes", BACK + WHOLE, norm(True, "leaky_relu", 512, 16), 16, expected=WIDE),
     Row(GRAD + "grad_chunk_sums", BACK + " chunks:i32 chunk:i32/16" + ENDS, norm(True, "relu", 32, 64), expected=WIDE),
     Row(GRAD + "grad_tiles", BACK + WHOLE, norm(True, "leaky_relu", 32, 64), expected=WIDE),
+    Row(BIAS + "bias_act", "x:*fp16 bias:*fp32 y:*fp16" + GAIN, tiles(True, 32, 64), expected=WIDE),
+    Row(BIAS + "bias_act", "x:*fp32 bias:*fp32 y:*fp32" + GAIN, tiles(False, 2048, 1), expected=WIDE),
+    Row(BIAS + "bias_act_grad", "grad:*bf16 y:*bf16 grad_x:*bf16 sums:*fp32 chunks:i32 chunk:i32/16" + GAIN,
+        tiles(True, 32, 64), expected=WIDE),
 ]  # fmt: skip
 
 

@@ -44,7 +44,12 @@ ENDS = " slope:fp32 eps:fp32"
 WHOLE = " weight:*fp32 grad_x:*bf16 masked:*bf16" + ENDS
 PARTS = " means:*fp32 m2s:*fp32 pixels:i32/16 channels:i32/16 chunks:i32 chunk:i32/16"
 BIAS, GAIN = "_bias_act_triton:", " pixels:i32/16 channels:i32/16 slope:fp32 gain:fp32"
+UP, SHUFFLE, QUANTISE = "_upsample_triton:", "_pixel_shuffle_triton:", "_quantise_triton:"
+SIZES = " height:i32/16 width:i32/16 pixels:i32/16 inputs:i32/16 outputs:i32/16 slope:fp32"
+SHUFFLED = " pixels:i32/16 width:i32/16 outputs:i32/16 slope:fp32 slopes_stride:i32"
+PICTURE = " pixels:i32/16 channels:i32 height:i32/16 width:i32/16 stride_b:i32/16 stride_y:i32/16 low:fp32 scale:fp32"
 WIDE = r"LDG\.E\.128"
+MATRIX = "HGMMA"
 
 
 def norm(last: bool, activation: str, rows: int, columns: int) -> dict[str, Any]:
@@ -55,7 +60,33 @@ def tiles(last: bool, rows: int, columns: int) -> dict[str, Any]:
     return {"LAST": last, "BLOCK_P": rows, "BLOCK_C": columns}
 
 
+def up(k: int, replicate: bool, activation: str, precision: str, m: int, n: int, i: int) -> dict[str, Any]:
+    """The blocks are those that `_upsample_triton.tiles` gives."""
+    options = {"K": k, "REPLICATE": replicate, "ACTIVATION": activation, "PRECISION": precision}
+    return {**options, "BLOCK_M": m, "BLOCK_N": n, "BLOCK_I": i}
+
+
+def shuffle(factor: int, activation: str, pixels: int, outputs: int, phases: int) -> dict[str, Any]:
+    blocks = {"BLOCK_P": pixels, "BLOCK_O": outputs, "BLOCK_F": phases}
+    return {"FACTOR": factor, "ACTIVATION": activation, **blocks}
+
+
 ROWS = [
+    Row(UP + "conv_up2_kernel", "x:*fp16 weight:*fp16 bias:*fp16 out:*fp16" + SIZES,
+        up(4, True, "relu", "ieee", 128, 128, 64), 8, {"num_stages": 3}, expected=MATRIX),
+    Row(UP + "conv_up2_kernel", "x:*bf16 weight:*bf16 out:*bf16" + SIZES,
+        up(3, False, "none", "ieee", 128, 64, 64), 4, {"num_stages": 3}, expected=MATRIX),
+    Row(UP + "conv_up2_kernel", "x:*fp32 weight:*fp32 bias:*fp32 out:*fp32" + SIZES,
+        up(4, False, "leaky_relu", "ieee", 64, 64, 16), 4, {"num_stages": 3}, expected=r"LDGSTS\S*\.128"),
+    Row(SHUFFLE + "bias_shuffle_kernel", "x:*fp16 bias:*fp16 out:*fp16" + SHUFFLED,
+        shuffle(2, "leaky_relu", 16, 64, 4), expected=r"STG\.E\.128"),
+    Row(SHUFFLE + "bias_shuffle_kernel",
+        "x:*fp32 bias:*fp32 slopes:*fp32 out:*fp32" + SHUFFLED.replace("outputs:i32/16", "outputs:i32"),
+        shuffle(4, "leaky_relu", 64, 4, 16), expected=WIDE),
+    Row(QUANTISE + "quantise_kernel", "x:*fp32 out:*u8 stride_c:i32/16" + PICTURE,
+        {"stride_x": 1, "TOP": 255, "BLOCK_P": 256, "BLOCK_C": 4}, expected=WIDE),
+    Row(QUANTISE + "quantise_kernel", "x:*fp32 out:*u16 stride_x:i32" + PICTURE,
+        {"stride_c": 1, "TOP": 65535, "BLOCK_P": 256, "BLOCK_C": 4}),
     Row(NORM + "normalise_planes", HALF + ENDS, norm(False, "relu", 32768, 1), 16, expected=WIDE),
     Row(NORM + "normalise_planes", HALF + ENDS, norm(False, "leaky_relu", 4096, 1), 8, expected=WIDE),
     Row(NORM + "normalise_planes", HALF + ENDS, norm(True, "leaky_relu", 1024, 16), 16, expected=WIDE),

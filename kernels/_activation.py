@@ -1,6 +1,6 @@
 """The activations that the fused operations take, by name."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -9,15 +9,22 @@ from torch import Tensor
 Activation = Literal["none", "relu", "leaky_relu"]
 
 
+def check_activation(activation: Activation, slope: float) -> None:
+    """Raise a ValueError for an unknown activation, and for a slope of leaky ReLU that is not positive."""
+    if activation not in get_args(Activation):
+        raise ValueError(f"activation is {activation!r}; known are 'none', 'relu' and 'leaky_relu'")
+    if activation == "leaky_relu" and not slope > 0:  # of NaN, too
+        raise ValueError(f"slope is {slope}; it must be positive")
+
+
 def activate_(x: Tensor, activation: Activation, slope: float) -> Tensor:
     """Apply `activation` to `x` in place and return it; `slope` is that of the negative side of leaky ReLU."""
-    if activation == "none":
-        return x
     if activation == "relu":
         return F.relu_(x)
     if activation == "leaky_relu":
         return F.leaky_relu_(x, slope)
-    raise ValueError(f"activation is {activation!r}; known are 'none', 'relu' and 'leaky_relu'")
+    check_activation(activation, slope)
+    return x
 
 
 def activation_grad(grad: Tensor, y: Tensor, activation: Activation, slope: float) -> Tensor:

@@ -1,11 +1,13 @@
 """Instance normalisation with everything that follows it in one call (Ulyanov et al. 2016, arXiv:1607.08022)."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from translate.kernels._activation import Activation, activate_, activation_grad
+from translate.kernels._activation import Activation, activate_, activation_grad, check_activation
+from translate.kernels._dispatch import Backend, choose
 
 
 def instance_norm(
@@ -17,6 +19,7 @@ def instance_norm(
     activation: Activation = "none",
     slope: float = 0.2,
     eps: float = 1e-5,
+    backend: Backend = "auto",
 ) -> Tensor:
     """Return `activation((x - mean) / sqrt(var + eps) * weight + bias + residual)`.
 
@@ -31,13 +34,22 @@ def instance_norm(
         activation: "none", "relu" or "leaky_relu".
         slope: of leaky ReLU's negative side; must be positive.
         eps: added to the variance.
+        backend: "auto", "triton" or "reference"; see `translate.kernels.explain`.
 
     Raises:
-        ValueError: a wrong rank, a shape that does not fit, H·W = 1, where the variance has no meaning, or a slope ≤ 0.
+        ValueError: a wrong rank, a shape that does not fit, H·W = 1, where the variance has no meaning, a slope that is
+            not positive, or "triton" where it cannot run.
     """
     _check(x, weight, bias, residual)
-    if activation == "leaky_relu" and slope <= 0:  # the backward reads the sign of the input off the output
+    if activation == "leaky_relu" and not slope > 0:  # the backward reads the sign of the input off the output
         raise ValueError(f"slope is {slope}; it must be positive")
+    check_activation(activation, slope)
+    obstacle = None if x.numel() else f"{tuple(x.shape)} is empty"
+    if choose("instance_norm", backend, (x, weight, bias, residual), obstacle):
+        from translate.kernels import _instance_norm_triton as triton
+
+        result: Tensor = triton.instance_norm(x, weight, bias, residual, activation, slope, eps)[0]
+        return result
     return _InstanceNorm.apply(x, weight, bias, residual, activation, slope, eps)  # type: ignore[no-any-return,no-untyped-call]
 
 
@@ -103,26 +115,46 @@ class _InstanceNorm(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, mean, rstd, y = ctx.saved_tensors
-        if y is not None:
-            grad = activation_grad(grad, y, ctx.activation, ctx.slope)
-        mean, rstd = mean.view(*x.shape[:2], 1, 1), rstd.view(*x.shape[:2], 1, 1)
-        # If a second derivative is wanted, it must see how the statistics depend on x; CUDA's are as short as x.
-        if torch.is_grad_enabled() or mean.dtype in _HALF:
-            wide = x.float() if x.dtype in _HALF else x
-            var, mean = torch.var_mean(wide, dim=(2, 3), correction=0, keepdim=True)
-            rstd = (var + ctx.eps).rsqrt()
-        normal = (x - mean) * rstd
-        grad_sum = grad.sum((2, 3), keepdim=True, dtype=mean.dtype)
-        grad_dot = (grad * normal).sum((2, 3), keepdim=True)
-        grad_x = None
-        if ctx.needs_input_grad[0]:
-            scale = rstd if weight is None else rstd * weight.view(1, -1, 1, 1)
-            n = x.shape[2] * x.shape[3]
-            if torch.is_grad_enabled():
-                grad_x = (grad - grad_sum / n - normal * (grad_dot / n)) * scale
-            else:  # the same, in as few passes over memory as eager PyTorch can
-                grad_x = torch.addcmul(grad, normal, grad_dot / -n).sub_(grad_sum / n).mul_(scale)
-            grad_x = grad_x.to(x.dtype)
-        grad_weight = grad_dot.sum(0).view(-1) if ctx.needs_input_grad[1] else None
-        grad_bias = grad_sum.sum(0).view(-1) if ctx.needs_input_grad[2] else None
-        return grad_x, grad_weight, grad_bias, grad if ctx.needs_input_grad[3] else None, None, None, None
+        options = (ctx.activation, ctx.slope, ctx.eps, ctx.needs_input_grad)
+        return *gradients(x, weight, mean, rstd, y, grad, *options), None, None, None
+
+
+def gradients(
+    x: Tensor,
+    weight: Tensor | None,
+    mean: Tensor,
+    rstd: Tensor,
+    y: Tensor | None,
+    grad: Tensor,
+    activation: Activation,
+    slope: float,
+    eps: float,
+    wanted: Sequence[bool],
+) -> tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None]:
+    """Gradients of x, weight, bias and residual, those that are wanted; the others are None.
+
+    Where grad mode is on it is differentiable, and takes mean and rstd, (B, C), from x anew.
+    """
+    if y is not None:
+        grad = activation_grad(grad, y, activation, slope)
+    mean, rstd = mean.view(*x.shape[:2], 1, 1), rstd.view(*x.shape[:2], 1, 1)
+    # If a second derivative is wanted, it must see how the statistics depend on x; CUDA's are as short as x.
+    if torch.is_grad_enabled() or mean.dtype in _HALF:
+        wide = x.float() if x.dtype in _HALF else x
+        var, mean = torch.var_mean(wide, dim=(2, 3), correction=0, keepdim=True)
+        rstd = (var + eps).rsqrt()
+    normal = (x - mean) * rstd
+    grad_sum = grad.sum((2, 3), keepdim=True, dtype=mean.dtype)
+    grad_dot = (grad * normal).sum((2, 3), keepdim=True)
+    grad_x = None
+    if wanted[0]:
+        scale = rstd if weight is None else rstd * weight.view(1, -1, 1, 1)
+        n = x.shape[2] * x.shape[3]
+        if torch.is_grad_enabled():
+            grad_x = (grad - grad_sum / n - normal * (grad_dot / n)) * scale
+        else:  # the same, in as few passes over memory as eager PyTorch can
+            grad_x = torch.addcmul(grad, normal, grad_dot / -n).sub_(grad_sum / n).mul_(scale)
+        grad_x = grad_x.to(x.dtype)
+    grad_weight = grad_dot.sum(0).view(-1) if wanted[1] else None
+    grad_bias = grad_sum.sum(0).view(-1) if wanted[2] else None
+    return grad_x, grad_weight, grad_bias, grad if wanted[3] else None

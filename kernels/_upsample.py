@@ -6,12 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from translate.kernels._activation import Activation, activate_
+from translate.kernels._activation import Activation, activate_, check_activation
+from translate.kernels._dispatch import Backend, choose
 
 Padding = Literal["zeros", "replicate"]
-
-# Nearest ×2 followed by a 3-tap kernel is a transposed convolution of stride 2 with these sums of the three taps.
-_FOLD = torch.tensor([[0.0, 0, 1], [0, 1, 1], [1, 1, 0], [1, 0, 0]])
 
 
 def upsample_conv2d(
@@ -22,6 +20,7 @@ def upsample_conv2d(
     padding: Padding = "zeros",
     activation: Activation = "none",
     slope: float = 0.2,
+    backend: Backend = "auto",
 ) -> Tensor:
     """Return `activation(conv3x3(nearest_x2(x)) + bias)`, computed on the low-resolution tensor.
 
@@ -37,42 +36,92 @@ def upsample_conv2d(
         bias: (O,) or None.
         padding: "zeros", or "replicate", which equals reflection by one pixel after the upsampling.
         activation: "none", "relu" or "leaky_relu".
-        slope: of leaky ReLU's negative side.
+        slope: of leaky ReLU's negative side; must be positive.
+        backend: "auto", "triton" (forward; the backward is the library's) or "reference".
 
     Returns:
         (B, O, 2H, 2W).
 
     Raises:
-        ValueError: the weight is not (O, I, 3, 3), or the padding is unknown.
+        ValueError: the weight is not (O, I, 3, 3), the padding or activation is unknown, the slope is not positive, or
+            "triton" is asked for where it cannot run.
     """
+    _check_rank("upsample_conv2d", x)
     if weight.dim() != 4 or weight.shape[1:] != (x.shape[1], 3, 3):
         raise ValueError(f"upsample_conv2d takes a weight of (O, {x.shape[1]}, 3, 3), got {tuple(weight.shape)}")
     if padding not in ("zeros", "replicate"):
         raise ValueError(f"padding is {padding!r}; known are 'zeros' and 'replicate'")
-    fold = _FOLD.to(weight)
-    folded = torch.einsum("oiyx,ay,bx->ioab", weight, fold, fold)
+    check_activation(activation, slope)
+    if choose("upsample_conv2d", backend, (x, weight, bias), _obstacle(x, weight, bias, weight.shape[0])):
+        from translate.kernels._upsample_triton import conv_up2
+
+        x, weight, bias = _cast(x, weight, bias)
+        doubled: Tensor = conv_up2(x, fold(weight), bias, padding == "replicate", activation, slope)
+        return doubled
     if padding == "replicate":
-        y = F.conv_transpose2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), folded, bias, stride=2, padding=1)
+        y = F.conv_transpose2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), fold(weight), bias, stride=2, padding=1)
         y = y[:, :, 2:-2, 2:-2]
     else:
-        y = F.conv_transpose2d(x, folded, bias, stride=2, padding=1)
+        y = F.conv_transpose2d(x, fold(weight), bias, stride=2, padding=1)
     return activate_(y, activation, slope)
 
 
-def conv_transpose2d(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+def fold(weight: Tensor) -> Tensor:
+    """(O, I, 3, 3) after nearest ×2 -> (I, O, 4, 4) of the transposed convolution of stride 2 that is the same."""
+    first, middle, last = weight.unbind(2)
+    weight = torch.stack((last, middle + last, first + middle, first), 2)
+    first, middle, last = weight.unbind(3)
+    return torch.stack((last, middle + last, first + middle, first), 3).transpose(0, 1)
+
+
+def conv_transpose2d(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, backend: Backend = "auto") -> Tensor:
     """Transposed convolution that exactly doubles the resolution: stride 2, padding 1, and output_padding 1 for 3×3.
 
     Args:
         x: (B, I, H, W).
         weight: (I, O, k, k) with k 3 or 4.
         bias: (O,) or None.
+        backend: "auto", "triton" (forward; the backward is the library's) or "reference".
 
     Returns:
         (B, O, 2H, 2W).
 
     Raises:
-        ValueError: the weight has another shape.
+        ValueError: the weight has another shape, or "triton" is asked for where it cannot run.
     """
+    _check_rank("conv_transpose2d", x)
     if weight.dim() != 4 or weight.shape[0] != x.shape[1] or weight.shape[2:] not in ((3, 3), (4, 4)):
         raise ValueError(f"conv_transpose2d takes ({x.shape[1]}, O, 3, 3) or (…, 4, 4), got {tuple(weight.shape)}")
+    if choose("conv_transpose2d", backend, (x, weight, bias), _obstacle(x, weight, bias, weight.shape[1])):
+        from translate.kernels._upsample_triton import conv_up2
+
+        x, weight, bias = _cast(x, weight, bias)
+        doubled: Tensor = conv_up2(x, weight, bias, False, "none", 0.0)
+        return doubled
     return F.conv_transpose2d(x, weight, bias, stride=2, padding=1, output_padding=4 - weight.shape[-1])
+
+
+def _check_rank(op: str, x: Tensor) -> None:
+    if x.dim() != 4:
+        raise ValueError(f"{op} takes (B, I, H, W), got {tuple(x.shape)}")
+
+
+def _obstacle(x: Tensor, weight: Tensor, bias: Tensor | None, outputs: int) -> str | None:
+    """What keeps the kernel from these arguments; the reference takes them, or refuses them in torch's words."""
+    if x.numel() == 0 or weight.numel() == 0:
+        return "a tensor is empty"
+    if x.numel() // x.shape[1] >= 2**29 or weight.numel() >= 2**30:  # it counts pixels and weights in 32 bits
+        return f"{tuple(x.shape)} and a weight of {tuple(weight.shape)} are too large"
+    if bias is not None and bias.shape != (outputs,):
+        return f"the bias is {tuple(bias.shape)}, not ({outputs},)"
+    dtypes = {tensor.dtype for tensor in _cast(x, weight, bias) if tensor is not None}
+    return f"the dtypes differ: {', '.join(sorted(map(str, dtypes)))}" if len(dtypes) > 1 else None
+
+
+def _cast(x: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+    """What torch.autocast does to the arguments of a convolution, where it is on."""
+    device = x.device.type
+    if not torch.is_autocast_enabled(device):
+        return x, weight, bias
+    kind = torch.get_autocast_dtype(device)
+    return x.to(kind), weight.to(kind), None if bias is None else bias.to(kind)

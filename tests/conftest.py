@@ -1,7 +1,9 @@
 """What several test files need: small photographs, small networks, and the command line in this process."""
 
 import hashlib
+import importlib.util
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,6 +20,9 @@ from translate.models.srgan import SRResNet
 from translate.weights import registry
 from translate.weights.files import save_weights
 
+if not torch.cuda.is_available():  # has to be set before a kernel is defined
+    os.environ["TRITON_INTERPRET"] = "1"
+
 TABLE = """
 [{name}]
 task = "{task}"
@@ -26,6 +31,14 @@ licence = "none"
 sha256 = "{sha256}"
 {key} = {value}
 """
+
+
+@pytest.fixture(scope="session")
+def triton_device() -> str:
+    """Where Triton's kernels can be run: on the GPU, or without one in Triton's interpreter on the CPU."""
+    if importlib.util.find_spec("triton") is None:
+        pytest.skip("Triton is not installed")
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 @pytest.fixture(scope="session")

@@ -11,9 +11,9 @@ from contextlib import ExitStack
 from typing import Protocol, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from translate import kernels
 from translate.models.cyclegan import ResidualBlock, ResnetGenerator
 from translate.models.layers import ConvNorm, UpNorm
 from translate.scratch import Rows
@@ -21,7 +21,6 @@ from translate.tiles import Piece, Source
 
 ENCODER_HALO = 8  # rows of the picture that a row of the encoder's result needs above and below, a multiple of 4
 BLOCK_HALO = 1
-EPS = 1e-5  # of `kernels.instance_norm`
 DECODER_HALO = 2  # rows of the blocks that a row of the decoder's result needs
 
 _Layer = ConvNorm | UpNorm
@@ -91,7 +90,7 @@ class _Run:
 
     def __init__(self, network: ResnetGenerator, rows: int) -> None:
         self.like, self.rows = network.head.weight, rows
-        self.known: dict[_Layer, tuple[Tensor, Tensor]] = {}  # mean and 1/std of a convolution's result, (1, C, 1, 1)
+        self.known: dict[_Layer, kernels.Statistics] = {}  # of what a layer's convolution gives
 
     def bands(self, field: _Field) -> Iterator[tuple[int, int]]:
         """Top and bottom of each band, in rows of the field."""
@@ -107,16 +106,14 @@ class _Run:
 
     def measure(self, field: _Field, layers: Sequence[_Layer], halo: int, into: Rows | None = None) -> None:
         """Learn the statistics of the last layer's convolution, and keep its result if there is a place for it."""
-        done, moments = 0, None
+        done, found = 0, []
         for top, bottom in self.bands(field):
             y = self.through(field, top, bottom, halo, lambda x: layers[-1].convolve(self.normalised(layers[:-1], x)))
-            moments = _statistics(y) if moments is None else _merged(moments, _statistics(y))
+            found.append(kernels.instance_statistics(y))
             if into is not None:
                 into.write(done, y)
             done += y.shape[2]
-        assert moments is not None  # a picture has a row
-        count, mean, m2 = moments
-        self.known[layers[-1]] = _per_channel(mean), _per_channel((m2 / count + EPS).rsqrt())
+        self.known[layers[-1]] = kernels.merge_statistics(found)
 
     def normalised(self, layers: Sequence[_Layer], x: Tensor) -> Tensor:
         """x through layers whose statistics are known."""
@@ -131,32 +128,6 @@ class _Run:
             into.write(top, self.normalise(layer, raw.read(top, bottom).to(self.like), before))
 
     def normalise(self, layer: _Layer, x: Tensor, residual: Tensor | None = None) -> Tensor:
-        """The layer's norm, affine and activation with the statistics of the whole picture, computed in float32."""
-        mean, scale = self.known[layer]
-        y = x.float() - mean
-        if layer.norm is not None:
-            y.mul_(scale * layer.norm.weight.view(1, -1, 1, 1)).add_(layer.norm.bias.view(1, -1, 1, 1))
-        else:
-            y.mul_(scale)
-        if residual is not None:
-            y.add_(residual)
-        return (F.relu_(y) if layer.activation == "relu" else y).to(x.dtype)
-
-
-def _per_channel(values: Tensor) -> Tensor:
-    return values.float().view(1, -1, 1, 1)
-
-
-_Moments = tuple[int, Tensor, Tensor]  # count, mean and sum of squared deviations of each channel, float64
-
-
-def _statistics(x: Tensor) -> _Moments:
-    mean = x.float().mean((0, 2, 3), keepdim=True)
-    m2 = (x - mean).square_().sum((0, 2, 3))
-    return x.shape[2] * x.shape[3], mean.flatten().double(), m2.double()
-
-
-def _merged(a: _Moments, b: _Moments) -> _Moments:
-    (n, mean, m2), (n_b, mean_b, m2_b) = a, b
-    delta, total = mean_b - mean, n + n_b
-    return total, mean + delta * (n_b / total), m2 + m2_b + delta.square() * (n * n_b / total)
+        """The layer's norm, affine and activation with the statistics of the whole picture."""
+        weight, bias = (None, None) if layer.norm is None else (layer.norm.weight, layer.norm.bias)
+        return kernels.normalise(x, self.known[layer], weight, bias, residual=residual, activation=layer.activation)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from translate import memory
+from translate import kernels, memory
 from translate.bands import in_bands
 from translate.device import PRECISIONS, choose_device, choose_precision
 from translate.errors import ImageError, InputError
@@ -158,11 +158,11 @@ class Translator:
 
     def _quantise(self, result: Tensor, dtype: np.dtype[Any]) -> Pixels:
         """Back to whole numbers on the device, so that little has to leave it: (B, H, W, 3)."""
-        low, high = self.model.value_range
-        top = np.iinfo(dtype).max
-        whole = result.sub(low).mul_(top / (high - low)).round_().clamp_(0, top)
-        whole = whole.to(torch.uint8 if top == 255 else torch.int32).permute(0, 2, 3, 1).contiguous()
-        return whole.cpu().numpy().astype(dtype, copy=False)
+        bits = dtype.itemsize * 8
+        if bits == 16 and result.is_mps:  # whose support of uint16 is not there in every torch
+            result = result.cpu()
+        pixels: Pixels = kernels.quantise(result, *self.model.value_range, bits=bits).cpu().numpy()
+        return pixels
 
     def _finish(self, picture: Picture, pixels: Pixels) -> Picture:
         enlarges = self.model.scale > 1

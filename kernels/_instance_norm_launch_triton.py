@@ -1,0 +1,156 @@
+"""How the planes of instance normalisation are shared out among Triton programs, and what is launched for them.
+
+Where the planes of a few channels fit into the registers of one program, x is read once. Else it is cut into chunks
+whose statistics are merged, and read twice. The cut depends on H, W and C alone: neither the GPU nor the batch that an
+image comes in changes its bits.
+"""
+
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple
+
+import torch
+import triton
+from torch import Tensor
+
+from translate.kernels import _instance_norm_grad_kernels_triton as backward
+from translate.kernels import _instance_norm_kernels_triton as forward
+
+PLANES = 32768  # elements of a plane that the forward can hold in registers; the backward and channels_last: half of it
+TILE = 2048  # elements of a tile: 16 for each of 128 threads, two loads of 16 bytes in half precision
+PROGRAMS = 512  # for each sample, where there is that much work
+
+
+class Cut(NamedTuple):
+    """How the planes of one sample are shared out."""
+
+    whole: bool  # a tile holds whole planes
+    last: bool  # channels_last
+    rows: int  # pixels of a tile
+    columns: int  # channels of a tile
+    blocks: int  # of channels
+    tiles: int  # of pixels
+    chunk: int  # pixels that one program takes statistics of
+    chunks: int
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The compile-time arguments that all kernels have, but for the merge."""
+        warps = min(max(self.rows * self.columns // 512, 1), 16)
+        return {"LAST": self.last, "BLOCK_P": self.rows, "BLOCK_C": self.columns, "num_warps": warps}
+
+
+def cut(channels: int, pixels: int, last: bool, largest: int) -> Cut:
+    """Share out the planes: whole ones in tiles of up to `largest` elements, if they fit, else chunks of them."""
+    every, rows = triton.next_power_of_2(channels), triton.next_power_of_2(pixels)
+    columns = min(every, max(16 if last else 1, TILE // rows))
+    if rows * columns <= (largest // 2 if last else largest):
+        return Cut(True, last, rows, columns, triton.cdiv(channels, columns), 1, pixels, 1)
+    columns = min(every, 64) if last else 1
+    rows, blocks = TILE // columns, triton.cdiv(channels, columns)
+    tiles = triton.cdiv(pixels, rows)
+    chunk = triton.cdiv(tiles, max(PROGRAMS // blocks, 1)) * rows
+    return Cut(False, last, rows, columns, blocks, tiles, chunk, triton.cdiv(pixels, chunk))
+
+
+def _cut(x: Tensor, largest: int = 0) -> Cut:
+    return cut(x.shape[1], x.shape[2] * x.shape[3], not x.is_contiguous(), largest)
+
+
+def on_device_of(x: Tensor) -> AbstractContextManager[None]:
+    """Triton launches on the current device."""
+    return torch.cuda.device_of(x)  # type: ignore[no-untyped-call]
+
+
+def dense(x: Tensor) -> Tensor:
+    """Itself where it is contiguous or channels_last, else a contiguous copy."""
+    return x if x.is_contiguous(memory_format=torch.channels_last) else x.contiguous()
+
+
+def like(x: Tensor, other: Tensor | None) -> Tensor | None:
+    """`other` with the strides of a dense x."""
+    if other is None:
+        return None
+    return other.contiguous(memory_format=torch.contiguous_format if x.is_contiguous() else torch.channels_last)
+
+
+def new_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Room for mean and sum of squared deviations of each plane, float32 (B, C)."""
+    return x.new_empty(x.shape[:2], dtype=torch.float32), x.new_empty(x.shape[:2], dtype=torch.float32)
+
+
+def run_statistics(x: Tensor, mean: Tensor, m2: Tensor) -> None:
+    """Fill in mean and m2 of a dense x, chunk by chunk."""
+    (samples, channels), pixels, parts = x.shape[:2], x.shape[2] * x.shape[3], _cut(x)
+    chunks = parts.chunks
+    means, m2s = x.new_empty((2, samples, chunks, channels), dtype=torch.float32)
+    forward.chunk_statistics[(samples * parts.blocks * chunks,)](
+        x, means, m2s, pixels, channels, chunks, parts.chunk, **parts.options
+    )
+    rows = triton.next_power_of_2(chunks)
+    columns = min(triton.next_power_of_2(channels), max(TILE // rows, 1))
+    forward.merge_chunks[(samples * triton.cdiv(channels, columns),)](
+        x, means, m2s, mean, m2, pixels, channels, chunks, parts.chunk, parts.last, rows, columns
+    )
+
+
+def run_normalise(
+    x: Tensor,
+    mean: Tensor,
+    m2: Tensor,
+    count: int,
+    rest: tuple[Tensor | None, Tensor | None, Tensor | None, Tensor],
+    activation: str,
+    slope: float,
+    eps: float,
+) -> None:
+    """Normalise a dense x with statistics of `count` pixels; `rest` are weight, bias, residual and result."""
+    pixels, parts = x.shape[2] * x.shape[3], _cut(x)
+    forward.normalise_tiles[(x.shape[0] * parts.blocks * parts.tiles,)](
+        x, mean, m2, *rest, pixels, x.shape[1], float(count), slope, eps, ACTIVATION=activation, **parts.options
+    )
+
+
+def run_forward(
+    x: Tensor,
+    mean: Tensor,
+    m2: Tensor,
+    rest: tuple[Tensor | None, Tensor | None, Tensor | None, Tensor],
+    activation: str,
+    slope: float,
+    eps: float,
+) -> None:
+    """Fill in the statistics and the result."""
+    channels, pixels, parts = x.shape[1], x.shape[2] * x.shape[3], _cut(x, PLANES)
+    if parts.whole:
+        forward.normalise_planes[(x.shape[0] * parts.blocks,)](
+            x, *rest, mean, m2, pixels, channels, slope, eps, ACTIVATION=activation, **parts.options
+        )
+    else:
+        run_statistics(x, mean, m2)
+        run_normalise(x, mean, m2, pixels, rest, activation, slope, eps)
+
+
+def run_backward(
+    known: tuple[Tensor | None, ...],
+    weight: Tensor | None,
+    grad_x: Tensor,
+    masked: Tensor | None,
+    sums: Tensor,
+    activation: str,
+    slope: float,
+    eps: float,
+) -> None:
+    """Fill in grad_x, masked and sums (2, B, C); `known` are grad, x, y, mean and m2."""
+    (samples, channels, height, width), parts = grad_x.shape, _cut(grad_x, PLANES // 2)
+    pixels, chunks = height * width, parts.chunks
+    options = {"slope": slope, "eps": eps, "ACTIVATION": activation, **parts.options}
+    kernel = backward.grad_planes if parts.whole else backward.grad_tiles
+    if not parts.whole:
+        partial = sums.new_empty((2, samples, chunks, channels))
+        backward.grad_chunk_sums[(samples * parts.blocks * chunks,)](
+            *known, partial, samples, pixels, channels, chunks, parts.chunk, **options
+        )
+        torch.sum(partial, 2, out=sums)
+    kernel[(samples * parts.blocks * parts.tiles,)](
+        *known, weight, grad_x, masked, sums, samples, pixels, channels, **options
+    )

@@ -1,0 +1,62 @@
+"""Which implementation an operation takes, and how one finds out."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from translate import kernels
+from translate.kernels import _dispatch
+
+
+def test_auto_takes_the_reference_on_a_cpu_and_says_why() -> None:
+    x = torch.randn(1, 3, 4, 4)
+
+    def twice() -> None:
+        kernels.instance_norm(kernels.instance_norm(x))
+
+    assert kernels.explain(twice) == ["instance_norm: reference, the tensors are on cpu"]
+    assert kernels.explain(kernels.instance_norm, x, backend="reference") == ["instance_norm: reference, as asked for"]
+
+
+def test_asking_for_triton_is_strict(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = torch.randn(1, 3, 4, 4)
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    with pytest.raises(ValueError, match=r"^instance_norm cannot run in Triton: the tensors are on cpu; take backend="):
+        kernels.instance_norm(x, backend="triton")
+    monkeypatch.setattr(_dispatch, "_default", "triton")
+    with pytest.raises(ValueError, match="the tensors are on cpu"):
+        kernels.instance_norm(x)
+    kernels.instance_norm(x, backend="reference")
+    monkeypatch.setattr(_dispatch, "_default", "fast")
+    with pytest.raises(ValueError, match="TRANSLATE_KERNELS is 'fast'; known are 'auto', 'triton' and 'reference'"):
+        kernels.instance_norm(x)
+
+
+def test_what_is_in_the_way_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    x = torch.ones(2)
+    with pytest.raises(ValueError, match="the tensors are on cpu and meta"):
+        _dispatch.choose("op", "triton", (x, None, x.to("meta")))
+    with pytest.raises(ValueError, match=r"torch\.int64 is not one of"):
+        _dispatch.choose("op", "triton", (x, x.long()))
+    with pytest.raises(ValueError, match="op cannot run in Triton: it is Monday; take"):
+        _dispatch.choose("op", "triton", (x,), "it is Monday")
+    monkeypatch.setattr(_dispatch, "_has_triton", False)
+    with pytest.raises(ValueError, match="Triton is not installed"):
+        _dispatch.choose("op", "triton", (x,))
+
+
+def test_all_works_without_triton_and_the_variable_is_heard() -> None:
+    code = (
+        "import sys; sys.modules['triton'] = None\n"
+        "import torch; from translate import kernels\n"
+        "x = torch.randn(1, 3, 4, 4); kernels.instance_norm(x, backend='reference')\n"
+        "try: kernels.instance_norm(x)\n"
+        "except ValueError as error: print(error)"
+    )
+    environment = os.environ | {"TRANSLATE_KERNELS": "triton", "TRITON_INTERPRET": "1"}
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert ran.stdout.startswith("instance_norm cannot run in Triton: Triton is not installed")

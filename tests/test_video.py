@@ -394,7 +394,7 @@ def test_what_is_finished_is_not_computed_again(make: Make, tmp_path: Path, monk
     source, target = make(options={"g": "5"}), tmp_path / "out.mp4"
     real = job._joined
     monkeypatch.setattr(job, "_joined", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
-    assert "No space left" in str(made(source, target, preset="ultrafast").message)
+    assert "the disk is full" in str(made(source, target, preset="ultrafast").message)
     monkeypatch.setattr(job, "_joined", real)
     monkeypatch.setattr(Translator, "__call__", lambda *_: pytest.fail("computed again"))
     assert made(source, target, preset="ultrafast").status == "done"

@@ -1,5 +1,6 @@
 """One video from end to end: read, translated and encoded at once, and joined with what else the source holds."""
 
+import errno
 import itertools
 import time
 from collections.abc import Iterator
@@ -81,8 +82,9 @@ def run(translator: Translator, job: Job, options: Options) -> Iterator[Progress
     except (VideoError, ImageError, RuntimeError, MemoryError, cv2.error) as error:
         yield Done(job.source, job.target, "failed", reason(error), time.perf_counter() - began)
     except OSError as error:
-        text = f"cannot be written ({error.strerror}: {shown(error.filename or job.target)})"
-        advice = f"{text}; choose another --out, or make room, and run it again"
+        advice = f"cannot be written ({error.strerror}: {shown(error.filename or job.target)}); choose another --out"
+        if error.errno == errno.ENOSPC:
+            advice = "cannot be written: the disk is full; make room and run it again"
         yield Done(job.source, job.target, "failed", advice, time.perf_counter() - began)
 
 

@@ -211,6 +211,7 @@ def test_a_preset_that_is_not_there(run: Run) -> None:
     ran = run("cyclegan", "--to", "night", "--src", "drive.mp4", "--preset", "hasty")
     assert ran.code == 1
     assert "libx264 does not take 48×32 yuv420p with {'crf': '18', 'preset': 'hasty'}" in ran.failures[0]
+    assert sorted(os.listdir()) == ["drive.mp4"]  # noqa: PTH208
 
 
 def test_output_equal_to_the_input(run: Run) -> None:
@@ -276,7 +277,7 @@ def test_interrupted_and_gone_on(run: Run, monkeypatch: Any) -> None:
     assert times("drive-night.mp4") == times("drive.mp4")
 
 
-@pytest.mark.parametrize("last", [2, 5, 7])
+@pytest.mark.parametrize("last", [2, 7])
 def test_killed_and_gone_on(last: int, run: Run, table: Path) -> None:
     """Killed when something is on disk, but not yet under its name: a segment, its description, the whole."""
     video()

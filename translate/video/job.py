@@ -109,15 +109,18 @@ def _made(translator: Translator, job: Job, options: Options) -> Iterator[Progre
             work.add(before, after.picture.pixels, look, codec, settings, state)
 
         frames = video.frames(options.start, options.end, skip=work.count, last=work.last)
-        with ThreadPoolExecutor(1, "decode") as reader, ThreadPoolExecutor(1, "encode") as writer:
-            decoded = overlapped(reader, lambda _: next(frames, None), itertools.repeat(None))
-            present = itertools.takewhile(lambda frame: frame is not None, decoded)
-            computed = _computed(translator, (frame for frame in present if frame), options)
-            for done, _ in enumerate(overlapped(writer, save, computed, prompt=True), resumed + 1):
-                yield Progress(job.source, done, total, resumed)
-            writer.submit(work.finish, state).result()
+        try:
+            with ThreadPoolExecutor(1, "decode") as reader, ThreadPoolExecutor(1, "encode") as writer:
+                decoded = overlapped(reader, lambda _: next(frames, None), itertools.repeat(None))
+                present = itertools.takewhile(lambda frame: frame is not None, decoded)
+                computed = _computed(translator, (frame for frame in present if frame), options)
+                for done, _ in enumerate(overlapped(writer, save, computed, prompt=True), resumed + 1):
+                    yield Progress(job.source, done, total, resumed)
+                writer.submit(work.finish, state).result()
+        finally:
+            if not work.parts:  # nothing to go on from
+                work.remove()
         if not work.parts:
-            work.remove()
             what = (
                 "holds no frames that can be decoded" if options.start is options.end is None else "has no frames there"
             )

@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,6 +34,9 @@ Crf = Annotated[int | None, typer.Option(min=0, max=63, help="Of videos: lower i
 Preset = Annotated[str | None, typer.Option(help="Of videos: the encoder's speed, such as fast or slow.")]
 Start = Annotated[str | None, typer.Option(help="Of videos: where to begin, in seconds or as [HH:]MM:SS.")]
 End = Annotated[str | None, typer.Option(help="Of videos: where to end.")]
+FramesOut = Annotated[
+    Path | None, typer.Option(help="Of one video: a folder for numbered PNGs and their times, instead of a video.")
+]
 MaxPixels = Annotated[int, typer.Option(min=1, help="Refuse pictures with more pixels than this.")]
 
 
@@ -55,6 +59,7 @@ def cyclegan(
     preset: Preset = None,
     start: Start = None,
     end: End = None,
+    frames_out: FramesOut = None,
     max_pixels: MaxPixels = formats.DEFAULT_MAX_PIXELS,
 ) -> None:
     """Turn photographs into another kind: day into night, night into day.
@@ -80,6 +85,7 @@ def cyclegan(
             "max_pixels": max_pixels,
         },
         _of_videos(codec, crf, preset, start, end),
+        frames_out=frames_out,
         format=format,
         dry_run=dry_run,
         json=json,
@@ -106,6 +112,7 @@ def upscale(
     preset: Preset = None,
     start: Start = None,
     end: End = None,
+    frames_out: FramesOut = None,
     max_pixels: MaxPixels = formats.DEFAULT_MAX_PIXELS,
 ) -> None:
     """Enlarge pictures and videos four times, and sharpen them.
@@ -127,6 +134,7 @@ def upscale(
             "max_pixels": max_pixels,
         },
         _of_videos(codec, crf, preset, start, end),
+        frames_out=frames_out,
         format=format,
         dry_run=dry_run,
         json=json,
@@ -143,6 +151,7 @@ def _apply(
     options: dict[str, Any],
     videos: dict[str, Any],
     *,
+    frames_out: Path | None,
     format: str | None,
     dry_run: bool,
     json: bool,
@@ -153,6 +162,15 @@ def _apply(
 
     plan = frames.plan(sources, out, label, format, ".mkv" if videos["codec"] in ("prores", "ffv1") else None)
     path, _ = registry.find(weights)
+    if frames_out:
+        if len(plan.jobs) != 1 or not formats.is_video(plan.jobs[0].source):
+            raise InputError("--frames-out takes apart one video; give one, and no folder")
+        if frames_out.exists() and not frames_out.is_dir():
+            raise InputError(
+                f"--frames-out {frames.shown(frames_out)} is a file, but a folder is needed; choose another"
+            )
+        plan = frames.Plan((frames_out,), (replace(plan.jobs[0], target=frames_out, problem=None),))
+        videos["pictures"] = True
     report = progress.Report(len(plan.jobs), json=json)
     for output in plan.outputs:
         report.say(f"output: {frames.shown(output)}")
@@ -170,7 +188,7 @@ def _apply(
     report.say(f"{frames.shown(Path(weights).stem)} on {ready.device} in {ready.precision}")
     for note in model.notes:
         report.say(f"note: {note}")
-    frames.clean({job.target.parent for job in plan.jobs})
+    frames.clean({frames_out} if frames_out else {job.target.parent for job in plan.jobs})
     with report:
         for video, jobs in itertools.groupby(plan.jobs, lambda job: formats.is_video(job.source)):
             if video:

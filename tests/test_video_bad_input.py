@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from translate import images
 from translate.translator import Translator
 from translate.video import segments
 
@@ -72,6 +73,24 @@ def test_enlarged_by_the_command(run: Run) -> None:
     assert [record["status"] for record in ran.records] == ["done"]
     with av.open("clip-x4.mkv") as container:
         assert (container.streams.video[0].width, container.streams.video[0].height) == (192, 128)
+
+
+def test_taken_apart(run: Run) -> None:
+    video(frames=10)
+    command = (*NIGHT, "drive.mp4", "--frames-out", "pictures", "--start", "0.08")
+    ran = run(*command)
+    assert (ran.code, ran.counts) == (0, (1, 0, 0))
+    names = [f"{n:06d}.png" for n in range(1, 9)]
+    assert sorted(os.listdir("pictures")) == [*names, "timecodes.txt"]  # noqa: PTH208
+    shown = [f"{float(1000 * time):.6f}" for time in times("drive.mp4")[2:]]
+    assert Path("pictures/timecodes.txt").read_text().splitlines() == ["# timestamp format v2", *shown]
+    Path("pictures/000003.png").unlink()
+    before = Path("pictures/000004.png").stat().st_mtime_ns
+    assert "8 frames in, 8 pictures out, of which 1 were made now" in run(*command).out
+    assert Path("pictures/000004.png").stat().st_mtime_ns == before
+    assert images.read("pictures/000003.png").pixels.shape == (32, 48, 3)
+    ran = run(*NIGHT, "pictures", "--frames-out", "more")
+    assert (ran.code, "--frames-out takes apart one video" in ran.err) == (2, True)
 
 
 @pytest.mark.parametrize("name", ["cut.mp4", "cut.mkv"])

@@ -6,19 +6,22 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 import cv2
 
+from translate import images
 from translate.engine import Done, overlapped, reason
 from translate.errors import ImageError, InputError, VideoError
 from translate.formats import DEFAULT_MAX_PIXELS
 from translate.frames import Job, shown
 from translate.translator import Translator, resized
 from translate.video import mux, write
-from translate.video.read import Frame, Video
+from translate.video.read import Frame, Video, exact
 from translate.video.segments import Work
+
+TIMES = "timecodes.txt"  # "timestamp format v2": milliseconds, one line a frame
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Options:
         size: short side that frames are scaled to first; None leaves them.
         overwrite: make it again where it is there already.
         max_pixels: of one frame.
+        pictures: the target is a folder, for numbered PNGs and the file TIMES with when each is shown.
         made_by: what else the result depends on, such as the weights' checksum; a change begins a stopped job anew.
     """
 
@@ -48,6 +52,7 @@ class Options:
     overwrite: bool = False
     max_pixels: int = DEFAULT_MAX_PIXELS
     made_by: tuple[tuple[str, str], ...] = ()
+    pictures: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ def run(translator: Translator, job: Job, options: Options) -> Iterator[Progress
         if job.made and not options.overwrite:
             yield Done(job.source, job.target, "skipped")
             return
-        yield from _made(translator, job, options)
+        yield from (_pictures if options.pictures else _made)(translator, job, options)
     except InputError:
         raise
     except (VideoError, ImageError, RuntimeError, MemoryError, cv2.error) as error:
@@ -111,9 +116,7 @@ def _made(translator: Translator, job: Job, options: Options) -> Iterator[Progre
         frames = video.frames(options.start, options.end, skip=work.count, last=work.last)
         try:
             with ThreadPoolExecutor(1, "decode") as reader, ThreadPoolExecutor(1, "encode") as writer:
-                decoded = overlapped(reader, lambda _: next(frames, None), itertools.repeat(None))
-                present = itertools.takewhile(lambda frame: frame is not None, decoded)
-                computed = _computed(translator, (frame for frame in present if frame), options)
+                computed = _computed(translator, _ahead(reader, frames), options)
                 for done, _ in enumerate(overlapped(writer, save, computed, prompt=True), resumed + 1):
                     yield Progress(job.source, done, total, resumed)
                 writer.submit(work.finish, state).result()
@@ -133,7 +136,7 @@ def _made(translator: Translator, job: Job, options: Options) -> Iterator[Progre
         told = dict.fromkeys(
             [n for part in work.parts for n in part.notes] + list(video.notes) + _changed(video, codec, name)
         )
-        notes = [f"{work.count} frames in, {work.count} frames out at {rate:.2f} frames/s"]
+        notes = [f"{resumed + video.given} frames in, {work.count} frames out at {rate:.2f} frames/s"]
         notes += [f"kept {', '.join(kept.streams) or 'no other streams, as there are none'}", *told, *kept.notes]
         problem = video.problem or (
             "holds parts that cannot be decoded" if any(p.lost for p in work.parts) or video.lost else ""
@@ -141,6 +144,51 @@ def _made(translator: Translator, job: Job, options: Options) -> Iterator[Progre
         if problem:
             notes.insert(0, f"{problem}: what could be read of it is in {shown(job.target)}; copy or download it again")
         yield Done(job.source, job.target, "failed" if problem else "done", "; ".join(notes), seconds)
+
+
+def _pictures(translator: Translator, job: Job, options: Options) -> Iterator[Progress | Done]:
+    """Every frame as a PNG; those that are there are not made again."""
+    began = time.perf_counter()
+    times: list[str] = []
+    job.target.mkdir(parents=True, exist_ok=True)
+
+    def missing(frames: Iterator[Frame]) -> Iterator[tuple[Path, Frame]]:
+        for frame in frames:
+            path = job.target / f"{len(times) + 1:06d}.png"
+            times.append(f"{float(frame.pts * video.time_base * 1000):.6f}\n")
+            if options.overwrite or not path.exists():
+                yield path, frame
+
+    def save(item: tuple[Path, Frame]) -> None:
+        images.write(item[0], item[1].picture)
+
+    with (
+        Video(job.source, smooth=translator.model.scale > 1) as video,
+        ThreadPoolExecutor(1, "decode") as reader,
+        ThreadPoolExecutor(1, "encode") as writer,
+    ):
+        total = video.count(options.start, options.end)
+        yield Progress(job.source, 0, total)
+        wanted = missing(_ahead(reader, video.frames(options.start, options.end)))
+        computed = ((path, result) for path, frame in wanted for result in _translated(translator, [frame], options))
+        made = 0
+        for _ in overlapped(writer, save, computed, prompt=True):
+            made += 1
+            yield Progress(job.source, len(times), total)
+        if not times:
+            raise VideoError("holds no frames that can be decoded, or none there; nothing was made")
+        (job.target / TIMES).write_text("# timestamp format v2\n" + "".join(times))
+        message = f"{video.given} frames in, {len(times)} pictures out, of which {made} were made now"
+        if video.problem or video.lost:
+            message = f"{video.problem or 'holds parts that cannot be decoded'}: {message}; copy or download it again"
+        status: Literal["failed", "done"] = "failed" if video.problem or video.lost else "done"
+        yield Done(job.source, job.target, status, message, time.perf_counter() - began)
+
+
+def _ahead(pool: ThreadPoolExecutor, frames: Iterator[Frame]) -> Iterator[Frame]:
+    """The same frames, decoded in the pool before they are asked for."""
+    decoded = overlapped(pool, lambda _: next(frames, None), itertools.repeat(None))
+    return (frame for frame in itertools.takewhile(lambda frame: frame is not None, decoded) if frame)
 
 
 def _computed(translator: Translator, frames: Iterator[Frame], options: Options) -> Iterator[tuple[Frame, Frame]]:
@@ -169,8 +217,8 @@ def _joined(job: Job, video: Video, work: Work, options: Options) -> mux.Kept:
     """Put the output together under a temporary name and rename it; then the segments can go."""
     cut = None
     if options.start is not None or options.end is not None:
-        begin = video.origin + Fraction(options.start or 0)
-        cut = mux.Cut(begin, None if options.end is None else video.origin + Fraction(options.end))
+        begin = video.origin + exact(options.start or 0)
+        cut = mux.Cut(begin, None if options.end is None else video.origin + exact(options.end))
     parts = work.parts
     if cut:
         shift = round(cut.start / video.time_base)

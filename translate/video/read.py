@@ -54,6 +54,7 @@ class Video:
         self.chroma = chroma_of(context.format) if context.format else "420"
         self.origin = Fraction(self.container.start_time or 0, 1_000_000)  # seconds
         self.notes: dict[str, None] = {}  # what is remarkable, in the order in which it was found
+        self.given = 0  # frames that were handed out
         self.lost = 0  # packets that could not be decoded
         self.problem: str | None = None  # why not all of it could be read
         self.aspect = self.stream.sample_aspect_ratio or Fraction(
@@ -97,8 +98,8 @@ class Video:
         `skip` leaves out so many at the beginning. `last`, the time and the mark of the last of them, makes that quick:
         the file is entered there, if that frame is found again exactly so; else everything before is decoded again.
         """
-        first = None if start is None else (self.origin + Fraction(start)) / self.time_base
-        stop = None if end is None else (self.origin + Fraction(end)) / self.time_base
+        first = None if start is None else (self.origin + exact(start)) / self.time_base
+        stop = None if end is None else (self.origin + exact(end)) / self.time_base
         found: Iterator[tuple[VideoFrame, int]] | None = None
         if skip and last:
             found = self._entered(*last)
@@ -113,6 +114,7 @@ class Video:
         for frame, pts in found:
             if stop is not None and pts >= stop:
                 return
+            self.given += 1
             yield Frame(self._upright(frame), pts, frame.duration or 0, _mark(frame))
 
     def _entered(self, pts: int, mark: int) -> "Iterator[tuple[VideoFrame, int]] | None":
@@ -200,6 +202,11 @@ class Video:
             self.notes[text.format(*size, *self._size)] = None
             frame = frame.reformat(*self._size)
         return Picture(turned(to_rgb(frame, self.colour, smooth=self.smooth), matrix))
+
+
+def exact(seconds: float) -> Fraction:
+    """Seconds as they were written: 0.08 as a float lies beyond a frame at 2/25."""
+    return Fraction(seconds).limit_denominator(1_000_000)
 
 
 def opened(path: Path) -> "tuple[InputContainer, VideoStream]":

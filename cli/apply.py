@@ -1,13 +1,22 @@
-"""The commands that make pictures: `cyclegan` and `upscale`."""
+"""The commands that make pictures and videos: `cyclegan` and `upscale`."""
 
+import hashlib
+import itertools
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from translate import formats, frames
 from translate.errors import InputError, UnknownModelError
 from translate.weights import registry
+
+if TYPE_CHECKING:
+    from translate.cli.progress import Report
+    from translate.frames import Job
+    from translate.translator import Translator
 
 Out = Annotated[Path | None, typer.Option(help="Where the results go; a sibling of the input by default.")]
 Weights = Annotated[str | None, typer.Option(help="Name (see `translate weights list`) or file of the weights.")]
@@ -23,11 +32,19 @@ Quality = Annotated[int | None, typer.Option(min=1, max=100, help="Of JPEG (95) 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Make again what is there already.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="One line of JSON a file on stdout.")]
+Codec = Annotated[str | None, typer.Option(help="Of videos: h264 (hevc for 10 bit) by default, av1, prores, ffv1.")]
+Crf = Annotated[int | None, typer.Option(min=0, max=63, help="Of videos: lower is better and larger; 18 for h264.")]
+Preset = Annotated[str | None, typer.Option(help="Of videos: the encoder's speed, such as fast or slow.")]
+Start = Annotated[str | None, typer.Option(help="Of videos: where to begin, in seconds or as [HH:]MM:SS.")]
+End = Annotated[str | None, typer.Option(help="Of videos: where to end.")]
+FramesOut = Annotated[
+    Path | None, typer.Option(help="Of one video: a folder for numbered PNGs and their times, instead of a video.")
+]
 MaxPixels = Annotated[int, typer.Option(min=1, help="Refuse pictures with more pixels than this.")]
 
 
 def cyclegan(
-    src: Annotated[list[Path], typer.Option(help="A folder of pictures, or one picture; may be given several times.")],
+    src: Annotated[list[Path], typer.Option(help="A folder, a picture or a video; may be given several times.")],
     to: Annotated[str | None, typer.Option(help="What to turn them into: night, day …")] = None,
     out: Out = None,
     weights: Weights = None,
@@ -41,11 +58,18 @@ def cyclegan(
     overwrite: Overwrite = False,
     dry_run: DryRun = False,
     json: Json = False,
+    codec: Codec = None,
+    crf: Crf = None,
+    preset: Preset = None,
+    start: Start = None,
+    end: End = None,
+    frames_out: FramesOut = None,
     max_pixels: MaxPixels = formats.DEFAULT_MAX_PIXELS,
 ) -> None:
     """Turn photographs into another kind: day into night, night into day.
 
-    Every picture keeps its size. A folder is mirrored; what is there already is skipped.
+    Every picture keeps its size. A folder is mirrored; what is there already is skipped. A video keeps all its frames,
+    their times, sound and subtitles, and goes on where it was stopped.
     """
     if to is None and weights is None:
         raise InputError("say what to turn the pictures into, with --to or --weights")
@@ -64,6 +88,8 @@ def cyclegan(
             "overwrite": overwrite,
             "max_pixels": max_pixels,
         },
+        _of_videos(codec, crf, preset, start, end),
+        frames_out=frames_out,
         format=format,
         dry_run=dry_run,
         json=json,
@@ -72,7 +98,7 @@ def cyclegan(
 
 
 def upscale(
-    paths: Annotated[list[Path], typer.Argument(help="Folders of pictures, or pictures.")],
+    paths: Annotated[list[Path], typer.Argument(help="Folders, pictures or videos.")],
     x4: Annotated[bool, typer.Option("--x4", help="Four times as wide and as high (the only factor yet).")] = True,
     out: Out = None,
     weights: Weights = None,
@@ -86,11 +112,18 @@ def upscale(
     overwrite: Overwrite = False,
     dry_run: DryRun = False,
     json: Json = False,
+    codec: Codec = None,
+    crf: Crf = None,
+    preset: Preset = None,
+    start: Start = None,
+    end: End = None,
+    frames_out: FramesOut = None,
     max_pixels: MaxPixels = formats.DEFAULT_MAX_PIXELS,
 ) -> None:
-    """Enlarge pictures four times, and sharpen them.
+    """Enlarge pictures and videos four times, and sharpen them.
 
-    A folder is mirrored; what is there already is skipped.
+    A folder is mirrored; what is there already is skipped. A video keeps all its frames, their times, sound and
+    subtitles, and goes on where it was stopped.
     """
     _apply(
         paths,
@@ -105,6 +138,8 @@ def upscale(
             "overwrite": overwrite,
             "max_pixels": max_pixels,
         },
+        _of_videos(codec, crf, preset, start, end),
+        frames_out=frames_out,
         format=format,
         dry_run=dry_run,
         json=json,
@@ -119,7 +154,9 @@ def _apply(
     weights: str,
     translator: dict[str, Any],
     options: dict[str, Any],
+    videos: dict[str, Any],
     *,
+    frames_out: Path | None,
     format: str | None,
     dry_run: bool,
     json: bool,
@@ -128,8 +165,17 @@ def _apply(
     """Plan the job, load the network, and run it with a progress display."""
     from translate.cli import progress
 
-    plan = frames.plan(sources, out, label, format)
+    plan = frames.plan(sources, out, label, format, ".mkv" if videos["codec"] in ("prores", "ffv1") else None)
     path, _ = registry.find(weights)
+    if frames_out:
+        if len(plan.jobs) != 1 or not formats.is_video(plan.jobs[0].source):
+            raise InputError("--frames-out takes apart one video; give one, and no folder")
+        if frames_out.exists() and not frames_out.is_dir():
+            raise InputError(
+                f"--frames-out {frames.shown(frames_out)} is a file, but a folder is needed; choose another"
+            )
+        plan = frames.Plan((frames_out,), (replace(plan.jobs[0], target=frames_out, problem=None),))
+        videos["pictures"] = True
     report = progress.Report(len(plan.jobs), json=json)
     for output in plan.outputs:
         report.say(f"output: {frames.shown(output)}")
@@ -147,12 +193,60 @@ def _apply(
     report.say(f"{frames.shown(Path(weights).stem)} on {ready.device} in {ready.precision}")
     for note in model.notes:
         report.say(f"note: {note}")
-    frames.clean({job.target.parent for job in plan.jobs})
+    frames.clean({frames_out} if frames_out else {job.target.parent for job in plan.jobs})
     with report:
-        for done in engine.run(ready, plan.jobs, **options):
-            report.add(done)
+        for video, jobs in itertools.groupby(plan.jobs, lambda job: formats.is_video(job.source)):
+            if video:
+                _make_videos(ready, jobs, path, {**options, **videos}, report)
+            else:
+                for done in engine.run(ready, jobs, **options):
+                    report.add(done)
     if report.failed:
         raise typer.Exit(1)
+
+
+def _make_videos(
+    ready: "Translator", jobs: "Iterable[Job]", weights: Path, options: dict[str, Any], report: "Report"
+) -> None:
+    from translate.engine import Done
+    from translate.video import job as video
+
+    with weights.open("rb") as file:
+        made_by = {
+            "--weights": hashlib.file_digest(file, "sha256").hexdigest(),
+            "--device or --precision": f"{ready.device} {ready.precision}",
+        }
+    used = {name: value for name, value in options.items() if name != "quality"}
+    for job in jobs:
+        for event in video.run(ready, job, video.Options(**used, made_by=tuple(made_by.items()))):
+            if isinstance(event, Done):
+                report.add(event)
+            else:
+                report.frames(event)
+
+
+def _of_videos(
+    codec: str | None, crf: int | None, preset: str | None, start: str | None, end: str | None
+) -> dict[str, Any]:
+    """The options that only videos have."""
+    span = {"start": _seconds("--start", start), "end": _seconds("--end", end)}
+    if span["end"] is not None and span["end"] <= (span["start"] or 0):
+        raise InputError(f"--end {end} is not after the beginning; choose a later one")
+    return {"codec": codec, "crf": crf, "preset": preset, **span}
+
+
+def _seconds(option: str, clock: str | None) -> float | None:
+    """Seconds of "83.5", "1:23.5" or "00:01:23.5"."""
+    if clock is None:
+        return None
+    parts = clock.split(":")
+    try:
+        numbers = [float(part) for part in parts]
+    except ValueError:
+        numbers = []
+    if not 1 <= len(numbers) <= 3 or not all(0 <= number < 1e9 for number in numbers):
+        raise InputError(f"{option} is {clock!r}; it takes seconds, MM:SS or HH:MM:SS")
+    return float(sum(number * 60.0**n for n, number in enumerate(reversed(numbers))))
 
 
 def _short_side(size: str) -> int | None:

@@ -13,6 +13,7 @@ from translate.frames import Job, shown
 
 if TYPE_CHECKING:
     from translate.engine import Done
+    from translate.video.job import Progress as Frames
 
 _LINE_SECONDS = 10.0  # between two lines of progress in a pipe
 
@@ -31,6 +32,7 @@ class Report:
         self.console = Console(file=sys.stderr if json else sys.stdout, highlight=False, emoji=False, soft_wrap=True)
         self.started = self.line_at = time.monotonic()
         self.bar: Progress | None = None
+        self._video = self.started  # when the one that is made now was begun
 
     def say(self, text: str) -> None:
         """Print one line."""
@@ -44,8 +46,28 @@ class Report:
         else:
             self.say(f"{status}: {shown(job.source)} -> {shown(job.target)}" + f": {job.problem}" * bool(job.problem))
 
+    def frames(self, made: "Frames") -> None:
+        """Tell how far a video is."""
+        now = time.monotonic()
+        if made.note:
+            self.say(f"{shown(made.source)}: {made.note}")
+        if made.frames == made.resumed:  # it begins
+            self._video = self.line_at = now
+            if self.bar:
+                self.bar.add_task("", total=made.total, completed=made.frames, rate="")
+            return
+        rate = (made.frames - made.resumed) / max(now - self._video, 1e-9)
+        if self.bar:
+            self.bar.update(self.bar.task_ids[-1], completed=made.frames, rate=f"{rate:.2f} frames/s")
+        elif now - self.line_at > _LINE_SECONDS:
+            self.line_at = now
+            left = f", {max(made.total - made.frames, 0) / rate:.0f} s left" if made.total else ""
+            self.say(f"{shown(made.source)}: {made.frames} of {made.total or '?'} frames, {rate:.2f} frames/s{left}")
+
     def add(self, done: "Done") -> None:
         """Count one file, and print what there is to say about it."""
+        if self.bar and len(self.bar.task_ids) > 1:  # that of a video
+            self.bar.remove_task(self.bar.task_ids[-1])
         setattr(self, done.status, getattr(self, done.status) + 1)
         if done.message:
             self.say(f"{done.status}: {shown(done.source)}: {done.message}")

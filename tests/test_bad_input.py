@@ -147,8 +147,8 @@ def test_too_little_memory(run: Run, photos: Path, monkeypatch: Any) -> None:
     ("arguments", "said"),
     [
         ("cyclegan --src nowhere --to night", "nowhere does not exist"),
-        ("cyclegan --src empty --to night", "empty holds no images; the suffixes that are read are"),
-        ("cyclegan --src texts --to night", "texts holds no images"),
+        ("cyclegan --src empty --to night", "empty holds no images or videos; the suffixes that are read are"),
+        ("cyclegan --src texts --to night", "texts holds no images or videos"),
         ("cyclegan --src photos --to night --out photos", "the output photos lies inside the input photos"),
         ("upscale photos --out photos/x4", "the output photos/x4 lies inside the input photos"),
         ("cyclegan --src photos --to nigth", "for --to nigth (did you mean night?); there are night, day"),

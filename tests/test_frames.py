@@ -124,9 +124,14 @@ def test_names_that_are_hard_to_print() -> None:
     [
         (["nowhere"], None, None, "nowhere does not exist"),
         (["no\nwhere"], None, None, "'no\\nwhere' does not exist"),
-        (["empty"], None, None, "empty holds no images; the suffixes that are read are .bmp, .gif, .jpe, .jpeg"),
-        (["texts"], None, None, "texts holds no images"),
-        (["texts/a.txt"], None, None, "texts/a.txt is neither a folder nor an image by its suffix"),
+        (
+            ["empty"],
+            None,
+            None,
+            "empty holds no images or videos; the suffixes that are read are .bmp, .gif, .jpe, .jpeg",
+        ),
+        (["texts"], None, None, "texts holds no images or videos"),
+        (["texts/a.txt"], None, None, "texts/a.txt is neither a folder nor an image or video by its suffix"),
         (["in"], "in", None, "the output in lies inside the input in; choose another with --out"),
         (["in"], "in/out", None, "the output in/out lies inside the input in"),
         (["in"], "link/out", None, "the output link/out lies inside the input in"),

@@ -18,7 +18,7 @@ from translate.frames import Job, shown
 from translate.images import Picture
 from translate.translator import Translator, resized
 
-__all__ = ["Done", "Translator", "run"]
+__all__ = ["Done", "Translator", "overlapped", "reason", "run"]
 
 _AHEAD = 2  # pictures that wait between two stages
 T = TypeVar("T")
@@ -77,7 +77,7 @@ def run(
             picture = images.read(job.source, max_pixels=max_pixels)
             return _Frame(job, picture if size is None else resized(picture, size, max_pixels))
         except (ImageError, MemoryError, cv2.error) as error:
-            return _Frame(job, done=_failed(job, _reason(error)))
+            return _Frame(job, done=_failed(job, reason(error)))
 
     def save(item: tuple[_Frame, float]) -> Done:
         frame, seconds = item
@@ -95,8 +95,8 @@ def run(
         return Done(job.source, job.target, "done", frame.remark, seconds)
 
     with ThreadPoolExecutor(1, "read") as reader, ThreadPoolExecutor(1, "write") as writer:
-        loaded = _overlapped(reader, load, iter(jobs))
-        yield from _overlapped(writer, save, _computed(translator, loaded, batch), prompt=True)
+        loaded = overlapped(reader, load, iter(jobs))
+        yield from overlapped(writer, save, _computed(translator, loaded, batch), prompt=True)
 
 
 def _computed(translator: Translator, frames: Iterator[_Frame], batch: int) -> Iterator[tuple[_Frame, float]]:
@@ -114,7 +114,7 @@ def _translated(translator: Translator, group: list[_Frame]) -> Iterator[tuple[_
     try:
         results, problem = translator(pictures), None
     except (ImageError, RuntimeError, MemoryError, cv2.error) as error:  # torch's out of memory is a RuntimeError
-        results, problem = [], _reason(error)
+        results, problem = [], reason(error)
     seconds = (time.perf_counter() - began) / len(group)
     if problem is None:
         for frame, (picture, remark) in zip(group, results, strict=True):
@@ -137,7 +137,7 @@ def _batches(frames: Iterator[_Frame], size: int) -> Iterator[list[_Frame]]:
             yield group
 
 
-def _overlapped(
+def overlapped(
     pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterator[T], *, prompt: bool = False
 ) -> Iterator[R]:
     """`map(function, items)` in the pool, in order, `_AHEAD` results ahead of whoever takes them.
@@ -162,7 +162,8 @@ def _failed(job: Job, message: str) -> Done:
     return Done(job.source, job.target, "failed", message)
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """One line about what stopped a computation."""
     text = " ".join(str(error).split())
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in text:
         return "does not fit into memory; make it smaller with --size"

@@ -16,6 +16,10 @@ class ImageError(TranslateError):
     """One image cannot be read, computed or written; the rest of the job can go on."""
 
 
+class VideoError(TranslateError):
+    """One video cannot be read, computed or written; the rest of the job can go on."""
+
+
 class CheckpointError(TranslateError):
     """A weights file is damaged, unsafe, or fits no known network."""
 

@@ -1,4 +1,4 @@
-"""The one table of image formats: which suffixes are read and written, and what each kind of file can hold."""
+"""The one table of formats: which suffixes are read and written, and what each kind of image file can hold."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,14 +37,27 @@ FORMATS = (
 )
 BY_SUFFIX = {suffix: kind for kind in FORMATS for suffix in kind.suffixes}
 
+VIDEOS = {".mp4": ".mp4", ".m4v": ".mp4", ".mov": ".mp4", ".mkv": ".mkv", ".webm": ".mkv"}  # what is read: written as
+
+
+def is_video(path: str | Path) -> bool:
+    """Whether the suffix is one of a video, in either case."""
+    return Path(path).suffix.lower() in VIDEOS
+
 
 def is_image(path: str | Path) -> bool:
     """Whether the suffix is one of an image that can be read, in either case."""
     return Path(path).suffix.lower() in BY_SUFFIX
 
 
-def suffix_for(source: Path, format: str | None = None) -> str:
-    """The suffix of a source's output: the format's, else the source's own, or .png where that cannot be written."""
+def suffix_for(source: Path, format: str | None = None, video: str | None = None) -> str:
+    """The suffix of a source's output.
+
+    Of an image: the format's, else the source's own, or .png where that cannot be written; of a video: `video`, or .mp4
+    or .mkv by what the source is most like.
+    """
+    if is_video(source):
+        return video or VIDEOS[source.suffix.lower()]
     if format is None:
         kind = BY_SUFFIX.get(source.suffix.lower())
         return source.suffix if kind and kind.writable else ".png"

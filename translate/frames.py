@@ -1,4 +1,4 @@
-"""Where frames come from and where they go: one image, or a folder tree that is mirrored."""
+"""Where frames come from and where they go: an image or a video, or a folder tree of them that is mirrored."""
 
 import errno
 import re
@@ -19,7 +19,7 @@ _STALE_SECONDS = 600
 
 @dataclass(frozen=True)
 class Job:
-    """One image to make: read `source`, write `target`; `problem` says why it cannot be."""
+    """One image or video to make: read `source`, write `target`; `problem` says why it cannot be."""
 
     source: Path
     target: Path
@@ -36,27 +36,30 @@ class Job:
 
 @dataclass(frozen=True)
 class Plan:
-    """All the images of one command, and where they go."""
+    """All the images and videos of one command, and where they go."""
 
     outputs: tuple[Path, ...]
     jobs: tuple[Job, ...]
 
 
-def plan(sources: list[Path], out: Path | None, label: str, format: str | None = None) -> Plan:
-    """Find the images and name their outputs; nothing is read or written.
+def plan(
+    sources: list[Path], out: Path | None, label: str, format: str | None = None, video: str | None = None
+) -> Plan:
+    """Find the images and videos and name their outputs; nothing is read or written.
 
     A folder is searched recursively (names that begin with a dot are left out) and mirrored below `out`. Without `out`,
     `photos/` goes to its sibling `photos-LABEL/` and `dog.jpg` to `dog-LABEL.jpg`. With it, one source goes straight to
     `out`, and of several the folders get one of their own names each.
 
     Args:
-        sources: images and folders.
-        out: a folder, or for a single image the name of a file.
+        sources: images, videos and folders.
+        out: a folder, or for a single file the name of one.
         label: what the default name ends in.
-        format: suffix of the outputs; None keeps the source's where it can be written.
+        format: suffix of the images; None keeps the source's where it can be written.
+        video: suffix of the videos; None takes .mp4 or .mkv by the source's.
 
     Raises:
-        InputError: a source is missing, is no image, or holds none; or the output would lie inside an input.
+        InputError: a source is missing, is no image or video, or holds none; or the output would lie inside an input.
     """
     if Path(label).name != label:
         raise InputError(f"{label!r} cannot be part of a file name; choose another name for what to make")
@@ -68,15 +71,15 @@ def plan(sources: list[Path], out: Path | None, label: str, format: str | None =
     for source in sources:
         if source.is_dir():
             output = _folder_for(source, out, label, many=len(sources) > 1)
-            found = list(_mirrored(source, output, format))
+            found = list(_mirrored(source, output, format, video))
             if not found:
-                known = ", ".join(sorted({suffix for kind in formats.FORMATS for suffix in kind.suffixes}))
-                raise InputError(f"{shown(source)} holds no images; the suffixes that are read are {known}")
+                known = ", ".join(sorted({*formats.BY_SUFFIX, *formats.VIDEOS}))
+                raise InputError(f"{shown(source)} holds no images or videos; the suffixes that are read are {known}")
             folders.append(source)
         elif source.exists():
-            if not formats.is_image(source):
-                raise InputError(f"{shown(source)} is neither a folder nor an image by its suffix")
-            output = _file_for(source, out, label, format, many=len(sources) > 1)
+            if not _is_read(source):
+                raise InputError(f"{shown(source)} is neither a folder nor an image or video by its suffix")
+            output = _file_for(source, out, label, format, video, many=len(sources) > 1)
             found = [Job(source, output)]
         else:
             raise InputError(f"{shown(source)} does not exist")
@@ -112,10 +115,20 @@ def _folder_for(source: Path, out: Path | None, label: str, *, many: bool) -> Pa
     return out / named.name if many else out
 
 
-def _file_for(source: Path, out: Path | None, label: str, format: str | None, *, many: bool) -> Path:
-    suffix = formats.suffix_for(source, format)
+def _is_read(path: Path) -> bool:
+    return formats.is_image(path) or formats.is_video(path)
+
+
+def _file_for(source: Path, out: Path | None, label: str, format: str | None, video: str | None, *, many: bool) -> Path:
+    suffix = formats.suffix_for(source, format, video)
     if out is None:
         return source.with_name(f"{source.stem}-{label}{suffix}")
+    if formats.is_video(source):
+        if many or out.is_dir() or not out.suffix:
+            return out / f"{source.stem}{suffix}"
+        if out.suffix.lower() not in formats.VIDEOS.values():
+            raise InputError(f"a video is written as .mp4 or .mkv, not {out.suffix}; choose another --out")
+        return out
     if many or out.is_dir() or not formats.is_image(out):
         return out / f"{source.stem}{suffix}"
     wanted = formats.suffix_for(out, format or out.suffix)  # also refuses what cannot be written
@@ -124,10 +137,10 @@ def _file_for(source: Path, out: Path | None, label: str, format: str | None, *,
     return out
 
 
-def _mirrored(source: Path, folder: Path, format: str | None) -> Iterator[Job]:
+def _mirrored(source: Path, folder: Path, format: str | None, video: str | None) -> Iterator[Job]:
     for path, problem in _walk(source):
         target = folder / path.relative_to(source)
-        yield Job(path, target if problem else target.with_suffix(formats.suffix_for(path, format)), problem)
+        yield Job(path, target if problem else target.with_suffix(formats.suffix_for(path, format, video)), problem)
 
 
 def _check_apart(source: Path, out: Path) -> None:
@@ -137,7 +150,7 @@ def _check_apart(source: Path, out: Path) -> None:
 
 
 def _walk(folder: Path) -> Iterator[tuple[Path, str | None]]:
-    """Every image below, in sorted order, and what else may hold images but cannot be looked at, with the reason.
+    """Every image and video below, in sorted order, and what cannot be looked at but may hold some, with the reason.
 
     Links are followed, but no folder is entered twice.
     """
@@ -152,10 +165,10 @@ def _walk(folder: Path) -> Iterator[tuple[Path, str | None]]:
                     seen.add((status.st_dev, status.st_ino))
                     children = sorted(path.iterdir(), reverse=True)
                     waiting += [child for child in children if not child.name.startswith(".")]
-            elif formats.is_image(path):  # a pipe would be waited for without end
+            elif _is_read(path):  # a pipe would be waited for without end
                 yield path, None if stat.S_ISREG(status.st_mode) else "is not a regular file; leave it out"
         except OSError as error:
-            if formats.is_image(path):
+            if _is_read(path):
                 yield path, None  # reading says why not
             elif error.errno not in (errno.ENOENT, errno.ELOOP):
                 yield path, f"cannot be listed ({error.strerror}), and what is in it is left out; change its mode"

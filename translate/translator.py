@@ -158,7 +158,7 @@ class Translator:
 
     def _quantise(self, result: Tensor, dtype: np.dtype[Any]) -> Pixels:
         """Back to whole numbers on the device, so that little has to leave it: (B, H, W, 3)."""
-        bits = dtype.itemsize * 8
+        bits: Literal[8, 16] = 16 if dtype == np.uint16 else 8
         if bits == 16 and result.is_mps:  # whose support of uint16 is not there in every torch
             result = result.cpu()
         pixels: Pixels = kernels.quantise(result, *self.model.value_range, bits=bits).cpu().numpy()

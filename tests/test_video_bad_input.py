@@ -1,0 +1,322 @@
+"""Videos that are damaged, strange or in the way, and jobs that are stopped: one clear line each, and nothing lost."""
+
+import errno
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from translate import images
+from translate.translator import Translator
+from translate.video import segments
+
+Run = Callable[..., Any]
+NIGHT = ("cyclegan", "--to", "night", "--preset", "ultrafast", "--src")
+
+
+def noise(n: int, height: int, width: int) -> Any:
+    return np.random.default_rng(n).integers(0, 255, (height, width, 3), dtype=np.uint8)
+
+
+def video(name: str = "drive.mp4", frames: int = 24, *, height: int = 32, width: int = 48, **options: str) -> Path:
+    """A video whose packets are large, so that a cut goes through them."""
+    with av.open(name, "w", container_options=options) as out:
+        stream = out.add_stream("libx264", 25, {"g": "6"}, width=width, height=height, pix_fmt="yuv420p")
+        for n in range(frames):
+            frame = av.VideoFrame.from_ndarray(noise(n, height, width), "rgb24")
+            frame.pts = n
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return Path(name)
+
+
+def times(path: Path | str) -> list[Fraction]:
+    with av.open(str(path)) as container:
+        return [frame.pts * frame.time_base for frame in container.decode(video=0)]
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(segments, "FRAMES", 8)
+
+
+def test_a_video_and_a_folder_with_one(run: Run) -> None:
+    Path("in/deep").mkdir(parents=True)
+    shutil.copy(video(), "in/deep/drive.mov")
+    Image.new("RGB", (20, 20)).save("in/a.png")
+    ran = run(*NIGHT, "drive.mp4")
+    assert ran.code == 0
+    assert "done: drive.mp4: 24 frames in, 24 frames out" in ran.out
+    assert times("drive-night.mp4") == times("drive.mp4")
+    assert run(*NIGHT, "drive.mp4").counts == (0, 1, 0)
+    ran = run(*NIGHT, "in")
+    assert (ran.code, ran.counts) == (0, (2, 0, 0))
+    assert times("in-night/deep/drive.mp4") == times("drive.mp4")
+    assert Path("in-night/a.png").is_file()
+    assert sorted(path.name for path in Path("in-night/deep").iterdir()) == ["drive.mp4"]
+
+
+def test_enlarged_by_the_command(run: Run) -> None:
+    video("clip.mkv", 3)
+    ran = run("upscale", "--x4", "clip.mkv", "--preset", "ultrafast", "--json")
+    assert [record["status"] for record in ran.records] == ["done"]
+    with av.open("clip-x4.mkv") as container:
+        assert (container.streams.video[0].width, container.streams.video[0].height) == (192, 128)
+
+
+def test_taken_apart(run: Run) -> None:
+    video(frames=10)
+    command = (*NIGHT, "drive.mp4", "--frames-out", "pictures", "--start", "0.08")
+    ran = run(*command)
+    assert (ran.code, ran.counts) == (0, (1, 0, 0))
+    names = [f"{n:06d}.png" for n in range(1, 9)]
+    assert sorted(os.listdir("pictures")) == [*names, "timecodes.txt"]  # noqa: PTH208
+    shown = [f"{float(1000 * time):.6f}" for time in times("drive.mp4")[2:]]
+    assert Path("pictures/timecodes.txt").read_text().splitlines() == ["# timestamp format v2", *shown]
+    Path("pictures/000003.png").unlink()
+    before = Path("pictures/000004.png").stat().st_mtime_ns
+    assert "8 frames in, 8 pictures out, of which 1 were made now" in run(*command).out
+    assert Path("pictures/000004.png").stat().st_mtime_ns == before
+    assert images.read("pictures/000003.png").pixels.shape == (32, 48, 3)
+    ran = run(*NIGHT, "pictures", "--frames-out", "more")
+    assert (ran.code, "--frames-out takes apart one video" in ran.err) == (2, True)
+
+
+@pytest.mark.parametrize("name", ["cut.mp4", "cut.mkv"])
+def test_cut_short(name: str, run: Run) -> None:
+    whole = video(f"whole{Path(name).suffix}", 40, **({"movflags": "+faststart"} if name.endswith("mp4") else {}))
+    data = whole.read_bytes()
+    Path(name).write_bytes(data[: len(data) * 6 // 10])
+    ran = run(*NIGHT, name)
+    assert (ran.code, ran.counts) == (1, (0, 0, 1))
+    target = f"{Path(name).stem}-night{Path(name).suffix}"
+    assert f"is cut short: what could be read of it is in {target}; copy or download it again" in ran.failures[0]
+    readable = len(times(target))
+    assert 12 < readable < 40
+    assert times(target) == times(whole)[:readable]
+    with av.open(name) as container:  # what is left of the packets
+        left = sum(packet.size > 0 for packet in container.demux(video=0))
+    assert left - 1 <= readable <= left
+    assert f"{readable} frames in, {readable} frames out" in ran.failures[0]
+
+
+def test_damaged_in_the_middle(run: Run) -> None:
+    path = video("hurt.mp4", 40)
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 6000] = bytes(6000)
+    path.write_bytes(data)
+    ran = run(*NIGHT, "hurt.mp4")
+    assert ran.code == 1
+    assert "holds parts that cannot be decoded: what could be read of it is in hurt-night.mp4" in ran.failures[0]
+    assert 20 <= len(times("hurt-night.mp4")) <= 40
+
+
+def only_sound(name: str) -> None:
+    with av.open(name, "w") as out:
+        sound = out.add_stream("aac", 48000, layout="mono")
+        for n in range(5):
+            block = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
+            block.sample_rate, block.pts = 48000, 1024 * n
+            out.mux(sound.encode(block))
+        out.mux(sound.encode(None))
+
+
+def no_frames(name: str) -> None:
+    data = bytearray(video(name, 2).read_bytes())
+    at = data.index(b"mdat") + 4
+    data[at : at + 5000] = bytes(len(data[at : at + 5000]))  # the index is left, behind it
+    Path(name).write_bytes(video(name, 2, movflags="+faststart").read_bytes()[:1500] if len(data) < 5000 else data)
+
+
+def another_codec(name: str) -> None:
+    Path(name).write_bytes(video(name).read_bytes().replace(b"avc1", b"zzz1"))
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda name: Path(name).touch(), "the file is empty (0 bytes); copy or download it again"),
+        (lambda name: Path(name).write_text("words " * 100), "holds no video, or its header is damaged or missing"),
+        (lambda name: Path(name).write_bytes(video("b.mp4").read_bytes()[:2000]), "header is damaged or missing"),
+        (lambda name: Image.new("RGB", (20, 20)).save(name, "PNG"), "holds a picture, not a video (png)"),
+        (lambda name: Image.new("RGB", (20, 20)).save(name, "JPEG"), "holds a picture, not a video (jpeg)"),
+        (only_sound, "holds no video stream; there is nothing to translate in it"),
+        (no_frames, "holds no frames that can be decoded; copy or download it again"),
+        (another_codec, "its video is in a codec that this build of PyAV cannot decode; convert it to H.264 first"),
+    ],
+)
+def test_not_a_video(make: Callable[[str], object], said: str, run: Run) -> None:
+    make("a.mp4")
+    before = sorted(Path().iterdir())
+    ran = run(*NIGHT, "a.mp4")
+    assert (ran.code, ran.counts) == (1, (0, 0, 1))
+    assert said in ran.failures[0]
+    assert sorted(Path().iterdir()) == before
+
+
+def test_the_size_changes_midway(run: Run) -> None:
+    data = b""
+    for height, width in ((32, 48), (48, 64)):
+        with av.open("part.h264", "w", format="h264") as out:
+            stream = out.add_stream("libx264", 25, width=width, height=height, pix_fmt="yuv420p")
+            for n in range(10):
+                out.mux(stream.encode(av.VideoFrame.from_ndarray(noise(n, height, width), "rgb24")))
+            out.mux(stream.encode(None))
+        data += Path("part.h264").read_bytes()
+    Path("both.h264").write_bytes(data)
+    with av.open("both.h264", format="h264") as source, av.open("both.mkv", "w") as out:
+        copy = out.add_stream_from_template(source.streams.video[0], opaque=True)
+        for n, packet in enumerate(packet for packet in source.demux() if packet.size):
+            packet.pts = packet.dts = n
+            packet.time_base, packet.stream = Fraction(1, 25), copy
+            out.mux(packet)
+    ran = run(*NIGHT, "both.mkv")
+    assert ran.code == 0
+    assert "the frame size changes midway, to 64×48; from there on frames are scaled to 48×32" in ran.out
+    assert "20 frames in, 20 frames out" in ran.out
+
+
+def test_interlaced_is_said(run: Run) -> None:
+    with av.open("tv.mp4", "w") as out:
+        options = {"x264-params": "interlaced=1:tff=1"}
+        stream = out.add_stream("libx264", 25, options, width=64, height=64, pix_fmt="yuv420p")
+        for n in range(4):
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(noise(n, 64, 64), "rgb24")))
+        out.mux(stream.encode(None))
+    ran = run(*NIGHT, "tv.mp4")
+    assert (ran.code, "it is interlaced, and its combed frames are taken as they are" in ran.out) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("--codec h265", "unknown codec 'h265'; there are h264, hevc, av1, prores, ffv1"),
+        ("--codec prores --crf 3", "prores has no --crf; leave it out"),
+        ("--codec ffv1 --out a.mp4", "ffv1 is not for mp4; name the output .mkv"),
+        ("--out a.webm", "a video is written as .mp4 or .mkv, not .webm"),
+        ("--start soon", "--start is 'soon'; it takes seconds, MM:SS or HH:MM:SS"),
+        ("--start 2 --end 1", "--end 1 is not after the beginning"),
+    ],
+)
+def test_wrong_usage(arguments: str, said: str, run: Run) -> None:
+    video()
+    ran = run("cyclegan", "--to", "night", "--src", "drive.mp4", *arguments.split())
+    assert (ran.code, len(ran.err.splitlines())) == (2, 1)
+    assert said in ran.err
+    assert sorted(os.listdir()) == ["drive.mp4"]  # noqa: PTH208
+
+
+def test_an_encoder_that_is_not_there(run: Run, monkeypatch: Any) -> None:
+    monkeypatch.setattr(av, "codecs_available", {"libx264"})
+    video()
+    ran = run(*NIGHT, "drive.mp4", "--codec", "av1")
+    assert (ran.code, "this build of PyAV has no libsvtav1 for --codec av1" in ran.err) == (2, True)
+
+
+def test_a_preset_that_is_not_there(run: Run) -> None:
+    video()
+    ran = run("cyclegan", "--to", "night", "--src", "drive.mp4", "--preset", "hasty")
+    assert ran.code == 1
+    assert "libx264 does not take 48×32 yuv420p with {'crf': '18', 'preset': 'hasty'}" in ran.failures[0]
+    assert sorted(os.listdir()) == ["drive.mp4"]  # noqa: PTH208
+
+
+def test_output_equal_to_the_input(run: Run) -> None:
+    before = video().read_bytes()
+    ran = run(*NIGHT, "drive.mp4", "--out", "drive.mp4", "--overwrite")
+    assert (ran.code, Path("drive.mp4").read_bytes() == before) == (1, True)
+    assert "its output drive.mp4 is one of the inputs; choose another --out" in ran.failures[0]
+
+
+def test_a_folder_that_is_closed(run: Run, monkeypatch: Any) -> None:
+    video()
+    Path("closed").mkdir()
+
+    def closed(path: Path, *_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "mkdir", closed)
+    ran = run(*NIGHT, "drive.mp4", "--out", "closed/a.mp4")
+    assert (ran.code, ran.counts) == (1, (0, 0, 1))
+    assert "cannot be written (Permission denied: closed/." in ran.failures[0]
+    assert "choose another --out" in ran.failures[0]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full to write to")
+@pytest.mark.parametrize("stage", [".part", "joined.part"])
+def test_a_full_disk(stage: str, run: Run, monkeypatch: Any) -> None:
+    video()
+    real = av.open
+
+    def full(file: Any, mode: str | None = None, **options: Any) -> Any:
+        part = mode == "w" and (str(file).endswith("joined.part") == (stage == "joined.part"))
+        return real("/dev/full" if part and isinstance(file, str) else file, mode, **options)
+
+    monkeypatch.setattr(av, "open", full)
+    ran = run(*NIGHT, "drive.mp4")
+    assert (ran.code, ran.counts) == (1, (0, 0, 1))
+    assert "cannot be written: the disk is full; make room and run it again" in ran.failures[0]
+    assert not Path("drive-night.mp4").exists()
+    monkeypatch.setattr(av, "open", real)
+    ran = run(*NIGHT, "drive.mp4")
+    assert (ran.code, "goes on after 24 finished frames" in ran.out) == (0, stage == "joined.part")
+    assert times("drive-night.mp4") == times("drive.mp4")
+
+
+def test_interrupted_and_gone_on(run: Run, monkeypatch: Any) -> None:
+    video()
+    real, calls = Translator.__call__, []
+
+    def call(self: Translator, pictures: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 21:
+            signal.raise_signal(signal.SIGINT)
+        return real(self, pictures)
+
+    monkeypatch.setattr(Translator, "__call__", call)
+    ran = run(*NIGHT, "drive.mp4")
+    assert ran.code == 130
+    assert "run the same command again to go on" in ran.err
+    assert not Path("drive-night.mp4").exists()
+    ran = run(*NIGHT, "drive.mp4")
+    assert (ran.code, "drive.mp4: goes on after 16 finished frames" in ran.out) == (0, True)
+    assert len(calls) == 21 + 8
+    assert times("drive-night.mp4") == times("drive.mp4")
+
+
+@pytest.mark.parametrize("last", [2, 7])
+def test_killed_and_gone_on(last: int, run: Run, table: Path) -> None:
+    """Killed when something is on disk, but not yet under its name: a segment, its description, the whole."""
+    video()
+    run(*NIGHT, "drive.mp4", "--out", "whole.mp4")
+    code = (
+        "import os, sys; from pathlib import Path; from translate.weights import registry\n"
+        f"registry.FOLDER = Path({str(table)!r})\n"
+        "from translate.video import segments\nsegments.FRAMES = 8\ncalls = []\n"
+        "real = os.fsync\n"
+        f"die = lambda: len(calls) == {last} and os.kill(os.getpid(), 9)\n"
+        "os.fsync = lambda file: calls.append(1) or die() or real(file)\n"
+        "from translate.cli.main import main\nmain()"
+    )
+    process = subprocess.run([sys.executable, "-c", code, *NIGHT, "drive.mp4"], capture_output=True, timeout=120)
+    assert process.returncode == -signal.SIGKILL
+    assert not Path("drive-night.mp4").exists()
+    ran = run(*NIGHT, "drive.mp4")
+    assert ran.code == 0
+    assert ("goes on after" in ran.out) == (last > 3)
+    with av.open("whole.mp4") as one, av.open("drive-night.mp4") as other:
+        assert [bytes(p) for p in one.demux()] == [bytes(p) for p in other.demux()]
+    assert times("drive-night.mp4") == times("drive.mp4")
+    assert sorted(os.listdir()) == ["drive-night.mp4", "drive.mp4", "whole.mp4"]  # noqa: PTH208

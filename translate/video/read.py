@@ -1,0 +1,266 @@
+"""Frames of a video file, upright, each once and with its own time."""
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from translate.errors import VideoError
+from translate.images import Picture
+from translate.metadata import Pixels
+from translate.video.colour import Colour, chroma_of, to_rgb
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+ANY_RATE = Fraction(25)  # where the file does not say one
+_STILL = ("_pipe", "image2")  # FFmpeg's names for readers of still pictures
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One moment: its picture, upright, and when it is shown, in the time base of its video."""
+
+    picture: Picture
+    pts: int
+    duration: int  # 0: not known
+    mark: int  # checksum of the luma as it was decoded, to find the place again
+
+
+class Video:
+    """A video file that is open for reading; close it, or use it as a context.
+
+    Raises:
+        VideoError: the file holds no video stream that can be decoded; one line, without the path.
+    """
+
+    def __init__(self, path: Path, *, smooth: bool = False) -> None:
+        self.path, self.smooth = path, smooth
+        self.container, self.stream = opened(path)
+        context = self.stream.codec_context
+        self.stream.thread_type = "SLICE"  # with "FRAME", one damaged frame takes its neighbours along
+        self.time_base = Fraction(self.stream.time_base or Fraction(1, 90_000))
+        rate = self.stream.average_rate or self.stream.guessed_rate or ANY_RATE
+        self.rate = rate.limit_denominator(1001) if 1 <= rate <= 500 else ANY_RATE
+        self.colour = Colour.of(context)
+        self.format = context.format
+        self.bits = max((component.bits for component in context.format.components), default=8) if context.format else 8
+        self.chroma = chroma_of(context.format) if context.format else "420"
+        self.origin = Fraction(self.container.start_time or 0, 1_000_000)  # seconds
+        self.notes: dict[str, None] = {}  # what is remarkable, in the order in which it was found
+        self.given = 0  # frames that were handed out
+        self.lost = 0  # packets that could not be decoded
+        self.problem: str | None = None  # why not all of it could be read
+        self.aspect = self.stream.sample_aspect_ratio or Fraction(
+            0
+        )  # of a pixel; that of an upright one once it is read
+        self._size: tuple[int, int] | None = None
+        if context.format and any(component.is_alpha for component in context.format.components):
+            self.notes["its transparency is not kept"] = None
+
+    def __enter__(self) -> "Video":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.container.close()
+
+    @property
+    def seconds(self) -> float:
+        """How long it says it is; 0 where it does not say."""
+        if self.stream.duration:
+            return float(self.stream.duration * self.time_base)
+        return (self.container.duration or 0) / 1_000_000
+
+    def count(self, start: float | None, end: float | None) -> int | None:
+        """About how many frames there are between two times, for a progress display."""
+        whole = self.stream.frames or round(self.seconds * self.rate)
+        if not whole or (start is None and end is None):
+            return whole or None
+        part = min(end or self.seconds, self.seconds) - (start or 0)
+        return max(0, round(whole * part / self.seconds)) if self.seconds else None
+
+    def frames(
+        self,
+        start: float | None = None,
+        end: float | None = None,
+        *,
+        skip: int = 0,
+        last: tuple[int, int] | None = None,
+    ) -> Iterator[Frame]:
+        """The frames from `start` on and before `end`, in seconds, in the order in which they are shown.
+
+        `skip` leaves out so many at the beginning. `last`, the time and the mark of the last of them, makes that quick:
+        the file is entered there, if that frame is found again exactly so; else everything before is decoded again.
+        """
+        first = None if start is None else (self.origin + exact(start)) / self.time_base
+        stop = None if end is None else (self.origin + exact(end)) / self.time_base
+        found: Iterator[tuple[VideoFrame, int]] | None = None
+        if skip and last:
+            found = self._entered(*last)
+        if found is None:
+            if skip or first:
+                self._seek(first if not skip and first else None)
+            found = self._timed()
+            if first is not None:
+                found = (item for item in found if item[1] >= first)
+            for _ in range(skip):
+                next(found, None)
+        for frame, pts in found:
+            if stop is not None and pts >= stop:
+                return
+            self.given += 1
+            yield Frame(self._upright(frame), pts, frame.duration or 0, _mark(frame))
+
+    def _entered(self, pts: int, mark: int) -> "Iterator[tuple[VideoFrame, int]] | None":
+        """What comes after the frame with this time and mark, or None where that is not found."""
+        lost = self.lost
+        self._seek(Fraction(pts))
+        found = self._timed()
+        for frame, time in found:
+            if time >= pts:
+                if time == pts and _mark(frame) == mark:
+                    return found
+                break
+        self.lost = lost
+        return None
+
+    def _seek(self, pts: Fraction | None) -> None:
+        import av
+
+        try:
+            if pts is None:
+                raise av.error.FFmpegError(0, "from the beginning")
+            self.container.seek(int(pts), stream=self.stream)
+        except av.error.FFmpegError:  # it cannot be entered in the middle
+            self.container.close()
+            self.container, self.stream = opened(self.path)
+            self.stream.thread_type = "SLICE"  # with "FRAME", one damaged frame takes its neighbours along
+
+    def _timed(self) -> "Iterator[tuple[VideoFrame, int]]":
+        """Every decoded frame with a time that is later than the one before."""
+        previous: int | None = None
+        step = max(1, round(1 / (self.rate * self.time_base)))
+        for frame in self._decoded():
+            pts = frame.pts
+            if pts is None:
+                pts = 0 if previous is None else previous + step
+                self.notes["some frames have no time of their own, and follow the one before at the usual pace"] = None
+            elif previous is not None and pts <= previous:
+                pts = previous + 1
+                self.notes["some times stand still or go back, and were put right after the one before"] = None
+            previous = pts
+            yield frame, pts
+
+    def _decoded(self) -> "Iterator[VideoFrame]":
+        import av
+
+        latest = 0
+        demuxed = self.container.demux(self.stream)
+        while True:
+            try:
+                packet = next(demuxed, None)
+            except av.error.FFmpegError as error:
+                self.problem = f"is damaged ({_line(error)})"
+                packet = None
+            if packet is not None and packet.size and packet.pts is not None:
+                latest = max(latest, packet.pts + (packet.duration or 0))
+            try:
+                yield from self.stream.codec_context.decode(packet if packet is not None and packet.size else None)
+            except av.error.EOFError:
+                pass  # flushed already
+            except av.error.FFmpegError:
+                self.lost += 1
+            if packet is None or not packet.size:
+                break
+        self._check(latest)
+
+    def _check(self, latest: int) -> None:
+        """Compare the end with the one that the file promises: MP4 by its index, Matroska by a tag."""
+        index = self.stream.index_entries
+        clock = self.stream.metadata.get("DURATION", "")
+        promised = sum(float(part) * 60**n for n, part in enumerate(reversed(clock.split(":")))) if clock else 0.0
+        if latest * self.time_base + 0.5 < promised or (len(index) and latest < index[len(index) - 1].timestamp):
+            self.problem = self.problem or "is cut short"
+
+    def _upright(self, frame: "VideoFrame") -> Picture:
+        if frame.interlaced_frame:
+            self.notes["it is interlaced, and its combed frames are taken as they are; deinterlace it first"] = None
+        size = frame.width, frame.height
+        matrix = _matrix(frame)
+        if self._size is None:
+            self._size = size
+            if matrix and abs(matrix[0]) < abs(matrix[1]) and self.aspect:
+                self.aspect = 1 / self.aspect
+        if size != self._size:
+            text = "the frame size changes midway, to {}×{}; from there on frames are scaled to {}×{}"
+            self.notes[text.format(*size, *self._size)] = None
+            frame = frame.reformat(*self._size)
+        return Picture(turned(to_rgb(frame, self.colour, smooth=self.smooth), matrix))
+
+
+def exact(seconds: float) -> Fraction:
+    """Seconds as they were written: 0.08 as a float lies beyond a frame at 2/25."""
+    return Fraction(seconds).limit_denominator(1_000_000)
+
+
+def opened(path: Path) -> "tuple[InputContainer, VideoStream]":
+    """A container and its main video stream; `VideoError` says in one line why not."""
+    import av
+
+    try:
+        container = av.open(str(path), metadata_errors="replace")
+    except av.error.InvalidDataError as error:
+        empty = path.stat().st_size == 0
+        what = "the file is empty (0 bytes)" if empty else "holds no video, or its header is damaged or missing"
+        raise VideoError(f"{what}; copy or download it again") from error
+    except (av.error.FFmpegError, OSError) as error:
+        raise VideoError(f"cannot be opened: {_line(error)}; check the name and its mode") from error
+    from av.stream import Disposition
+
+    problem = None
+    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    if container.format.name.endswith(_STILL):
+        problem = (
+            f"holds a picture, not a video ({container.format.name.removesuffix('_pipe')}); give it its own suffix"
+        )
+    elif not streams:
+        problem = "holds no video stream; there is nothing to translate in it"
+    elif streams[0].codec_context is None:
+        problem = "its video is in a codec that this build of PyAV cannot decode; convert it to H.264 first"
+    if problem:
+        container.close()
+        raise VideoError(problem)
+    return container, streams[0]
+
+
+def turned(pixels: Pixels, matrix: tuple[int, ...] | None) -> Pixels:
+    """(H, W, 3) turned by a display matrix (a, b, c, d): x' = ax + cy, y' = bx + dy, to the nearest quarter."""
+    if matrix is None:
+        return pixels
+    a, b, c, d = matrix
+    if abs(a) < abs(b):
+        pixels, a, d = pixels.swapaxes(0, 1), c, b
+    return np.ascontiguousarray(pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
+
+
+def _matrix(frame: "VideoFrame") -> tuple[int, ...] | None:
+    from av.sidedata.sidedata import Type
+
+    data: Any = frame.side_data.get(Type.DISPLAYMATRIX)  # type: ignore[call-overload]
+    if data is None:
+        return None
+    return tuple(int(n) for n in np.frombuffer(bytes(data), np.int32)[[0, 1, 3, 4]])
+
+
+def _mark(frame: "VideoFrame") -> int:
+    return zlib.crc32(bytes(frame.planes[0]))
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__

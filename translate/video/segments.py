@@ -1,0 +1,103 @@
+"""What is finished of a long job, in a hidden folder beside its output, so that a killed run goes on where it was."""
+
+import hashlib
+import json
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from translate.metadata import Pixels
+from translate.video.mux import Part
+from translate.video.read import Frame
+from translate.video.write import Codec, Look, Segment
+
+FRAMES = 120  # in a segment; fixed, so that where a run was stopped cannot be seen in the result
+
+
+class Work:
+    """The segments of one output, written in order.
+
+    Args:
+        target: the output.
+        made_from: what the result depends on, as texts; where that has changed, all begins anew.
+    """
+
+    def __init__(self, target: Path, made_from: dict[str, str]) -> None:
+        self.folder = target.with_name(f".{hashlib.sha256(target.name.encode()).hexdigest()[:16]}.parts")
+        self.parts: list[Part] = []
+        self.note: str | None = None
+        plan = self.folder / "plan.json"
+        with suppress(OSError, ValueError):
+            before = json.loads(plan.read_text())
+            if before == made_from:
+                self.parts = self._found()
+            else:
+                changed = [name for name in made_from if before.get(name) != made_from[name]]
+                self.note = f"{', '.join(changed)} changed since it was begun: it begins anew"
+        if not self.parts:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder.mkdir(parents=True)
+            _put(plan, made_from)
+        self._segment: Segment | None = None
+        self._times: list[tuple[int, int]] = []
+
+    @property
+    def count(self) -> int:
+        """Frames that are finished."""
+        return sum(len(part.times) for part in self.parts)
+
+    @property
+    def last(self) -> tuple[int, int] | None:
+        """Time and mark of the last of them."""
+        return (self.parts[-1].times[-1][0], self.parts[-1].mark) if self.parts else None
+
+    def add(self, frame: Frame, pixels: Pixels, look: Look, codec: Codec, options: dict[str, str], state: Any) -> None:
+        """Encode a frame; `state()` gives what a finished segment is to remember of the reading: (lost, notes)."""
+        if self._segment is None:
+            self._segment = Segment(self._path(".part"), look, codec, options)
+        self._segment.add(pixels)
+        self._times.append((frame.pts, frame.duration))
+        self._mark = frame.mark
+        if len(self._times) == FRAMES:
+            self.finish(state)
+
+    def finish(self, state: Any) -> None:
+        """Close the segment that is begun, if one is."""
+        if self._segment is None:
+            return
+        segment, self._segment = self._segment, None
+        segment.close()
+        lost, notes = state()
+        part = Part(self._path(".mkv"), self._times, segment.delay, self._mark, str(segment.look.rate), lost, notes)
+        self._path(".part").replace(part.path)
+        _put(self._path(".json"), {name: value for name, value in vars(part).items() if name != "path"})
+        self.parts.append(part)
+        self._times = []
+
+    def remove(self) -> None:
+        """The output is there: what it was made from can go."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _path(self, suffix: str) -> Path:
+        return self.folder / f"{len(self.parts):06d}{suffix}"
+
+    def _found(self) -> list[Part]:
+        """The finished segments without a gap; what comes after is removed."""
+        parts: list[Part] = []
+        while (path := self.folder / f"{len(parts):06d}.json").exists() and path.with_suffix(".mkv").exists():
+            parts.append(Part.read(path))
+            if len(parts[-1].times) != FRAMES:  # the last one
+                break
+        return parts
+
+
+def _put(path: Path, content: dict[str, Any]) -> None:
+    """Write JSON at once or not at all."""
+    part = path.with_suffix(".part.json.tmp")
+    with part.open("w") as file:
+        json.dump(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)

@@ -1,0 +1,166 @@
+"""Encoders: which there are, what each can hold, and one segment of a video."""
+
+import os
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from translate.errors import InputError, VideoError
+from translate.metadata import Pixels
+from translate.video.colour import Colour, to_frame
+
+
+@dataclass(frozen=True)
+class Codec:
+    """One choice of `--codec`: its encoder, defaults, and which pictures it can hold."""
+
+    encoder: str
+    crf: int | None = None  # None: has no such setting
+    preset: str | None = None
+    options: tuple[tuple[str, str], ...] = ()
+    chroma: tuple[str, ...] = ("420",)  # the first one where the source's is not among them
+    depths: tuple[int, ...] = (8, 10)
+    even: bool = False  # takes no odd sides
+    least: int = 1  # pixels on a side
+    mp4: bool = True  # players find it in MP4; all are at home in Matroska
+
+
+CODECS = {
+    "h264": Codec("libx264", 18, "medium", even=True),
+    "hevc": Codec("libx265", 20, "medium", (("x265-params", "log-level=none"),), even=True, least=64),
+    "av1": Codec("libsvtav1", 26, "8"),
+    "prores": Codec("prores_ks", chroma=("422", "444"), depths=(10,), even=True, mp4=False),
+    "ffv1": Codec(
+        "ffv1", options=(("level", "3"),), chroma=("420", "422", "444"), depths=(8, 9, 10, 12, 14, 16), mp4=False
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Look:
+    """Everything about the pictures of an output that its encoder has to know.
+
+    `width` and `height` are those of the pictures; `rate` is frames a second; `aspect` is of a pixel, 0 if not known.
+    """
+
+    width: int
+    height: int
+    rate: Fraction
+    aspect: Fraction
+    colour: Colour
+    bits: int
+    chroma: str
+
+
+def chosen(name: str | None, bits: int, crf: int | None, preset: str | None) -> tuple[str, Codec, dict[str, str]]:
+    """Name, codec and options of the encoder; H.264 plays everywhere, but for more than 8 bit that is HEVC.
+
+    Raises:
+        InputError: no such codec, or no such setting of it, or this build of PyAV lacks its encoder.
+    """
+    import av
+
+    name = name or ("h264" if bits <= 8 else "hevc")
+    if (codec := CODECS.get(name)) is None:
+        raise InputError(f"unknown codec {name!r}; there are {', '.join(CODECS)}")
+    if codec.encoder not in av.codecs_available:
+        raise InputError(
+            f"this build of PyAV has no {codec.encoder} for --codec {name}; choose another of {', '.join(CODECS)}"
+        )
+    for option, value in (("--crf", crf), ("--preset", preset)):
+        if value is not None and codec.crf is None:
+            raise InputError(f"{name} has no {option}; leave it out, or choose another --codec")
+    options = dict(codec.options)
+    if codec.crf is not None:
+        options |= {"crf": str(codec.crf if crf is None else crf), "preset": str(preset or codec.preset)}
+    return name, codec, options
+
+
+class Segment:
+    """A part of a video on its way to disk: frames in, a Matroska file whose times only number the frames.
+
+    Args:
+        path: of the file; it is whole after `close`.
+        look: of the pictures.
+        codec: and
+        options: from `chosen`.
+    """
+
+    def __init__(self, path: Path, look: Look, codec: Codec, options: dict[str, str]) -> None:
+        import av
+
+        os.environ.setdefault("SVT_LOG", "1")  # errors only; it prints its settings otherwise
+        self.look, self.codec, self.count = look, codec, 0
+        self.delay = 0  # by how many frames decoding has to run ahead of showing
+        self._packets = 0
+        self.format = pixel_format(codec, look)
+        if min(look.width, look.height) < codec.least:  # x265 has been seen to write beyond its memory there
+            least = f"{codec.encoder} takes no side below {codec.least} pixels"
+            raise VideoError(f"{least}, and this is {look.width}×{look.height}; choose another --codec")
+        try:
+            self.container = av.open(str(path), "w", format="matroska")
+            width, height = evened(codec, look.width), evened(codec, look.height)
+            size: dict[str, Any] = {"width": width, "height": height, "pix_fmt": self.format}
+            self.stream: Any = self.container.add_stream(codec.encoder, look.rate, options, **size)
+            context: Any = self.stream.codec_context
+            context.time_base, context.thread_count = 1 / look.rate, 0
+            context.sample_aspect_ratio = look.aspect
+            look.colour.put(context)
+            self.container.start_encoding()
+        except av.error.FFmpegError as error:
+            raise _failed(
+                error, f"{codec.encoder} does not take {width}×{height} {self.format} with {options}"
+            ) from error
+
+    def add(self, pixels: Pixels) -> None:
+        """Encode one picture, RGB (H, W, 3) of 8 or 16 bit."""
+        height, width = pixels.shape[:2]
+        below, right = evened(self.codec, height) - height, evened(self.codec, width) - width
+        if below or right:
+            pixels = np.pad(pixels, ((0, below), (0, right), (0, 0)), mode="edge")
+        frame = to_frame(pixels, self.format, self.look.colour)
+        frame.pts, frame.time_base = self.count, 1 / self.look.rate
+        self.count += 1
+        self._mux(frame)
+
+    def close(self) -> None:
+        """Write what the encoder still holds, and everything to the disk."""
+        self._mux(None)
+        self.container.close()
+        with Path(self.container.name).open("rb") as file:
+            os.fsync(file.fileno())
+
+    def _mux(self, frame: Any) -> None:
+        import av
+
+        try:
+            for packet in self.stream.encode(frame):
+                self.delay = max(self.delay, self._packets - round(packet.pts * packet.time_base * self.look.rate))
+                self._packets += 1
+                self.container.mux(packet)
+        except av.error.FFmpegError as error:
+            raise _failed(error, "cannot be encoded") from error
+
+
+def pixel_format(codec: Codec, look: Look) -> str:
+    """The nearest format to the source's that the codec has."""
+    chroma = look.chroma if look.chroma in codec.chroma else codec.chroma[0]
+    bits = min((depth for depth in codec.depths if depth >= look.bits), default=max(codec.depths))
+    return f"yuv{chroma}p" if bits == 8 else f"yuv{chroma}p{bits}le"
+
+
+def evened(codec: Codec, side: int) -> int:
+    """A side as this codec can store it."""
+    return side + side % 2 if codec.even else side
+
+
+def _failed(error: Any, what: str) -> VideoError:
+    import errno
+
+    if error.errno == errno.ENOSPC:
+        return VideoError("cannot be written: the disk is full; make room and run it again")
+    text = " ".join(str(error.strerror or error).split())
+    return VideoError(f"{what} ({text}); choose another --codec, --crf or --preset, or another --out")

@@ -148,7 +148,7 @@ def test_suffix_for() -> None:
     assert images.suffix_for(Path("a.jpg"), None) == ".jpg"
     assert images.suffix_for(Path("a.JPEG"), None) == ".JPEG"
     assert images.suffix_for(Path("a.gif"), None) == images.suffix_for(Path("a.pgm"), None) == ".png"
-    assert images.suffix_for(Path("a.mp4"), None) == ".png"
+    assert images.suffix_for(Path("a.mp4"), None) == ".mp4"
     assert images.suffix_for(Path("a.jpg"), "png") == images.suffix_for(Path("a.jpg"), ".PNG") == ".png"
     for wrong in ("gif", "exr"):
         with pytest.raises(InputError, match=f"'{wrong}'.*jpg, png, webp, tif, bmp"):

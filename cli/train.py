@@ -95,7 +95,7 @@ def srgan(
     scale: Annotated[int, typer.Option(help="Enlargement: 2, 4 or 8.")] = SRGAN.scale,
     width: Width = SRGAN.width,
     blocks: Blocks = SRGAN.blocks,
-    tail: Annotated[str, typer.Option(help="direct (quickest), refined, or staged (as in the paper).")] = SRGAN.tail,
+    tail: Annotated[str, typer.Option(help="direct (quick) or staged (as in the paper).")] = SRGAN.tail,
     discriminator_width: JudgeWidth = SRGAN.discriminator_width,
     lr: Rate = SRGAN.lr,
     gan_lr: Rate = SRGAN.gan_lr,
@@ -112,8 +112,8 @@ def srgan(
     tensorboard: TensorBoard = False,
 ) -> None:
     """Learn to enlarge, from sharp photographs alone: for fidelity first, then for looks."""
-    if scale not in (2, 4, 8) or tail not in ("direct", "refined", "staged") or gan_steps > steps:
-        raise InputError("--scale is 2, 4 or 8, --tail is direct, refined or staged, and --gan-steps at most --steps")
+    if scale not in (2, 4, 8) or tail not in ("direct", "staged") or gan_steps > steps:
+        raise InputError("--scale is 2, 4 or 8, --tail is direct or staged, and --gan-steps at most --steps")
     device, precision = _hardware(device, precision)
     config = SRGAN(
         tuple(map(str, hr)), steps, gan_steps, batch, patch, scale, width, blocks, tail, discriminator_width, lr,

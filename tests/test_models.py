@@ -213,12 +213,10 @@ def test_srresnet_adds_to_the_bilinear_enlargement(tail: str) -> None:
 def test_srresnet_sees_as_far_as_its_convolutions(scale: int, tail: str, blocks: int) -> None:
     """One input pixel for the first convolution, two a block, and one for the convolution before the enlargement.
 
-    The staged and the refined tail add one more, however many stages there are: what they do at 2 or 4 times the size
-    reaches at most into the next input pixel.
+    The staged tail adds one more, however many stages there are: what it does at 2 or 4 times the size reaches at most
+    into the next input pixel.
     """
     network = SRResNet(2, blocks, scale, tail)
-    if network.refine is not None:  # it adds nothing at first
-        torch.nn.init.normal_(network.refine[1].weight)
     radius = 2 * blocks + (2 if tail == "direct" else 3)
     middle, size = 10, 21
     reaches = []
@@ -226,23 +224,10 @@ def test_srresnet_sees_as_far_as_its_convolutions(scale: int, tail: str, blocks:
         at = middle * scale + row, middle * scale + column
         top, bottom, left, right = extent(support(network, (size, size), at))
         reaches += [middle - top, bottom - middle, middle - left, right - middle]
-    inner = {radius - 1} if (tail, scale) == ("refined", 4) else set()  # not at the border of the input pixel
-    assert set(reaches) == {radius} | inner
+    assert set(reaches) == {radius}
     assert srgan.halo(network) == radius
 
 
-def test_a_refined_tail_begins_as_the_direct_one() -> None:
-    direct, refined = SRResNet(4, 1, 4, "direct"), SRResNet(4, 1, 4, "refined")
-    weights = refined.state_dict()
-    for key, tensor in direct.state_dict().items():
-        weights[key][: len(tensor)] = tensor
-    refined.load_state_dict(weights)
-    x = torch.rand(1, 3, 6, 5)
-    torch.testing.assert_close(refined(x), direct(x))
-    torch.nn.init.normal_(refined.refine[1].weight)  # type: ignore[index]
-    assert (refined(x) - direct(x)).abs().max() > 1e-2
-
-
 def test_a_tail_that_is_not_known() -> None:
-    with pytest.raises(ValueError, match="tail is 'steep'; known are direct, refined and staged"):
+    with pytest.raises(ValueError, match="tail is 'steep'; known are direct and staged"):
         SRResNet(4, 1, 4, "steep")

@@ -92,7 +92,6 @@ def test_statistics_survive_a_mean_far_from_zero() -> None:
 
 CONVOLUTIONS = {
     "direct": lambda: SRResNet(8, 2, tail="direct"),
-    "refined": lambda: SRResNet(8, 2, tail="refined"),
     "staged": lambda: SRResNet(8, 2, tail="staged"),
     "compact": lambda: SRVGGNetCompact(8, 3),
     "srgan": lambda: SRGAN(8, 2),

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from translate import kernels
 from translate.models.keys import count, length
 
-TAILS = ("direct", "refined", "staged")
-REFINED = 16  # channels of the refined tail at full size; the first three are the image
+TAILS = ("direct", "staged")
 
 
 class SRResNet(nn.Module):
@@ -24,30 +23,21 @@ class SRResNet(nn.Module):
         blocks: residual blocks (16 in the paper).
         scale: enlargement, a power of two.
         tail: "staged" doubles the size step by step, as the paper does; "direct" shuffles once, straight to the
-            image, which is several times quicker on a CPU because nothing is computed at full size; "refined" adds to
-            that what two thin convolutions at full size make of it and of 13 more channels, so that textures need not
-            follow the grid of the shuffle, for a fifth more time.
+            image, which is several times quicker on a CPU because nothing is computed at full size.
     """
 
     def __init__(self, width: int = 64, blocks: int = 16, scale: int = 4, tail: str = "staged") -> None:
         super().__init__()
         if tail not in TAILS:
-            raise ValueError(f"tail is {tail!r}; known are direct, refined and staged")
+            raise ValueError(f"tail is {tail!r}; known are direct and staged")
         self.config = {"width": width, "blocks": blocks, "scale": scale, "tail": tail}
         self.scale = scale
-        self.full_size = {"direct": 0, "refined": REFINED}.get(tail, width)  # channels at the size of the result
+        self.full_size = 0 if tail == "direct" else width  # channels at the size of the result
         self.head = nn.Conv2d(3, width, 3, padding=1)
-        self.tail = self.refine = None
+        self.tail = None
         self.blocks = nn.Sequential(*(ResidualBlock(width) for _ in range(blocks)))
         if tail == "direct":
             self.up = nn.Sequential(ConvShuffle(width, 3, scale, "none"))
-        elif tail == "refined":
-            self.up = nn.Sequential(ConvShuffle(width, REFINED, scale, "none"))
-            self.refine = nn.ModuleList(
-                [nn.Conv2d(REFINED, REFINED, 3, padding=1), nn.Conv2d(REFINED, 3, 3, padding=1)]
-            )
-            for parameter in self.refine[1].parameters():  # nothing to add at first
-                nn.init.zeros_(parameter)
         else:
             self.up = nn.Sequential(
                 *(ConvShuffle(width, width, 2, "leaky_relu") for _ in range(scale.bit_length() - 1))
@@ -62,9 +52,6 @@ class SRResNet(nn.Module):
         if self.tail is not None:
             refine, last = self.tail
             y = last(F.leaky_relu(refine(y), 0.1))
-        elif self.refine is not None:
-            refine, last = self.refine
-            y = y[:, :3] + last(F.leaky_relu(refine(y), 0.1))
         enlarged: Tensor = base + y.float()
         return enlarged
 
@@ -115,8 +102,7 @@ def build(shapes: Mapping[str, torch.Size]) -> SRResNet:
     if any(key.startswith("tail.") for key in shapes):
         tail, scale = "staged", 2 ** count(shapes, "up.")
     else:
-        tail = "refined" if any(key.startswith("refine.") for key in shapes) else "direct"
-        scale = isqrt(length(shapes, "up.0.weight") // (REFINED if tail == "refined" else 3))
+        tail, scale = "direct", isqrt(length(shapes, "up.0.weight") // 3)
     return SRResNet(
         length(shapes, "head.weight"),
         count(shapes, "blocks."),
@@ -127,6 +113,6 @@ def build(shapes: Mapping[str, torch.Size]) -> SRResNet:
 
 def halo(network: SRResNet) -> int:
     """How far, in input pixels, an output pixel sees in each direction."""
-    # At full size the tails reach 2 pixels, which are at most one of the input; a doubling halves what is before it.
-    tail = 1 if network.config["tail"] == "direct" else 2
+    # The staged tail reaches 2 pixels at full size; each doubling before it halves that, and its convolution adds 1.
+    tail = 1 if network.tail is None else 2
     return 1 + 2 * len(network.blocks) + tail

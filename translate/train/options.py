@@ -66,7 +66,7 @@ class SRGAN:
         scale: enlargement, a power of two.
         width: channels of the generator.
         blocks: residual blocks of the generator.
-        tail: "direct", "refined" or "staged", see `SRResNet`.
+        tail: "direct" or "staged", see `SRResNet`.
         discriminator_width: channels of the discriminator's first layer.
         lr: learning rate of Adam (0.9, 0.99) at the start of the pixel loss.
         gan_lr: learning rate of both networks in the adversarial steps.

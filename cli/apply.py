@@ -99,7 +99,10 @@ def cyclegan(
 
 def upscale(
     paths: Annotated[list[Path], typer.Argument(help="Folders, pictures or videos.")],
-    x4: Annotated[bool, typer.Option("--x4", help="Four times as wide and as high (the only factor yet).")] = True,
+    x4: Annotated[bool, typer.Option("--x4", help="Four times as wide and as high; the default.")] = False,
+    x2: Annotated[
+        bool, typer.Option("--x2", help="Twice as wide and as high; needs --weights of that factor.")
+    ] = False,
     out: Out = None,
     weights: Weights = None,
     device: Device = "auto",
@@ -120,16 +123,19 @@ def upscale(
     frames_out: FramesOut = None,
     max_pixels: MaxPixels = formats.DEFAULT_MAX_PIXELS,
 ) -> None:
-    """Enlarge pictures and videos four times, and sharpen them.
+    """Enlarge pictures and videos four times (or twice), and sharpen them.
 
     A folder is mirrored; what is there already is skipped. A video keeps all its frames, their times, sound and
     subtitles, and goes on where it was stopped.
     """
+    if x2 and x4:
+        raise InputError("--x2 and --x4 cannot both be; choose one")
+    scale = 2 if x2 else 4
     _apply(
         paths,
         out,
-        "x4",
-        weights or registry.default_for("upscale", scale=4).name,
+        f"x{scale}",
+        weights or registry.default_for("upscale", scale=scale).name,
         {"device": device, "precision": precision, "tile": _tile(tile)},
         {
             "batch": batch,
@@ -143,7 +149,7 @@ def upscale(
         format=format,
         dry_run=dry_run,
         json=json,
-        scale=4,
+        scale=scale,
     )
 
 

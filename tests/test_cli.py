@@ -12,6 +12,8 @@ from PIL import Image, ImageCms
 
 from translate import images
 from translate.cli import progress
+from translate.models.srgan import SRResNet
+from translate.weights.files import save_weights
 
 Photo = Callable[..., Path]
 Run = Callable[..., Any]
@@ -261,3 +263,18 @@ def test_a_bar_on_a_terminal(run: Run, photos: Path, monkeypatch: Any) -> None:
     ran = run(*NIGHT, "photos")
     assert "3/3" in ran.out
     assert "\x1b[" in ran.out
+
+
+def test_twice_with_weights_of_that_factor(run: Run, photo: Photo) -> None:
+    photo(Path("in/a.png"), 9, 7)
+    save_weights(Path("x2.safetensors"), SRResNet(4, 1, 2, "direct"))
+    assert run("upscale", "--x2", "in", "--weights", "x2.safetensors").code == 0
+    assert size("in-x2/a.png") == (14, 18)
+    for arguments, said in (
+        (["--x2", "in"], "there are no weights for --x2; there are --x4, or name some with --weights"),
+        (["--x2", "--x4", "in"], "--x2 and --x4 cannot both be; choose one"),
+        (["in", "--weights", "x2.safetensors"], "x2.safetensors enlarges ×2, not ×4"),
+    ):
+        ran = run("upscale", *arguments)
+        assert ran.code == 2
+        assert said in ran.err

@@ -150,6 +150,11 @@ def default_for(task: str, *, target: str | None = None, scale: int = 1) -> Entr
     for entry in fitting:
         if entry.target == target and entry.scale == scale:
             return entry
+    if target is None:
+        factors = ", ".join(f"--x{entry.scale}" for entry in fitting)
+        raise UnknownModelError(
+            f"there are no weights for --x{scale}; there are {factors}, or name some with --weights"
+        )
     known = [entry.target for entry in fitting if entry.target]
     raise UnknownModelError(f"there are no weights for --to {target}{_nearest(str(target), known)}")
 

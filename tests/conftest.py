@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import json
+import signal
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -43,7 +44,7 @@ def triton_device() -> str:
 
 @pytest.fixture(scope="session", autouse=True)
 def interruptible() -> None:
-    """Hear Ctrl-C even where a shell has started the tests in the background, which makes them and their children deaf."""
+    """Hear Ctrl-C even where a shell has started the tests in the background, which makes them deaf."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

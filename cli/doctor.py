@@ -24,7 +24,7 @@ def doctor() -> None:
         **{name: _version(name) for name in _PACKAGES},
         "device": f"{device.value} ({device.why})",
         "precision": f"{precision.value} ({precision.why})",
-        "backend": backend.removeprefix("instance_norm: "),
+        "backend": "{} ({})".format(*backend.removeprefix("instance_norm: ").split(", ", 1)),
         "threads": str(torch.get_num_threads()),
         "weights": ", ".join(registry.entries()),
     }

@@ -3,8 +3,8 @@
 import hashlib
 import importlib.util
 import json
-import signal
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

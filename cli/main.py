@@ -59,5 +59,6 @@ def main() -> None:
         error.show()  # what Typer's parser says about a wrong command line
         code = 2
     if code == 130:  # some versions of Typer return it themselves
-        print("translate: interrupted; run the same command again to go on", file=sys.stderr)
+        again = "add --resume to the same command" if "train" in sys.argv[1:2] else "run the same command again"
+        print(f"translate: interrupted; {again} to go on", file=sys.stderr)
     sys.exit(code)

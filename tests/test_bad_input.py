@@ -261,6 +261,12 @@ def test_interrupt(photos: Path, table: Path) -> None:
     assert err == "translate: interrupted; run the same command again to go on\n"
 
 
+def test_interrupted_training(run: Run, photos: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr("translate.train.srgan.train", lambda *_, **__: signal.raise_signal(signal.SIGINT))
+    ran = run("train", "srgan", "--hr", "photos", "--out", "runs")
+    assert (ran.code, ran.err) == (130, "translate: interrupted; add --resume to the same command to go on\n")
+
+
 def test_interrupted_in_the_middle(run: Run, photos: Path, monkeypatch: Any) -> None:
     real, calls = Translator.__call__, []
 

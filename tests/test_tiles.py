@@ -198,6 +198,18 @@ def test_out_of_memory_halves_the_parts(monkeypatch: Any) -> None:
         translate([picture])
 
 
+def test_out_of_memory_for_a_batch_takes_one_at_a_time() -> None:
+    class Short(torch.nn.Conv2d):
+        def forward(self, x: Tensor) -> Tensor:
+            if len(x) > 1:
+                raise torch.OutOfMemoryError("for the test")
+            return x
+
+    pictures = [Picture(np.full((8, 8, 3), n, np.uint8)) for n in range(3)]
+    results = Translator(Model(Short(3, 3, 1), "Short", halo=0), "cpu", "fp32")(pictures)
+    assert [int(result.pixels[0, 0, 0]) for result, _ in results] == [0, 1, 2]
+
+
 def test_a_network_that_needs_the_whole_picture() -> None:
     model = Model(torch.nn.Conv2d(3, 3, 1), "UNet")
     with pytest.raises(InputError, match="--tile 64: a UNet needs the whole picture; leave --tile out"):

@@ -1,6 +1,7 @@
 """A network that is ready to translate pictures: padding, precision, parts, and back to whole numbers."""
 
 import copy
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -71,7 +72,10 @@ class Translator:
     def _translated(self, pictures: list[Picture], precision: str) -> list[Pixels | None]:
         """The result of each picture, or None where it is not finite; in parts if it has to be."""
         side = self._side(pictures, precision)
-        if side is not None and len(pictures) > 1:
+        if len(pictures) > 1:
+            with suppress(torch.OutOfMemoryError):
+                if side is None:
+                    return self._whole(pictures, precision)
             return [self._translated([picture], precision)[0] for picture in pictures]
         while True:
             try:

@@ -264,6 +264,18 @@ def test_init_takes_the_averaged_srgan_generator_over(one: SRGAN, tmp_path: Path
     torch.testing.assert_close(new["ema"]["network"], new["generator"], rtol=0, atol=1e-6)
 
 
+def test_init_takes_the_srgan_discriminator_over_where_there_is_one(one: SRGAN, tmp_path: Path) -> None:
+    adversarial = replace(one, steps=1, gan_steps=1)
+    list(run(adversarial, tmp_path / "from"))
+    still = replace(adversarial, lr=0, gan_lr=0, seed=5)
+    list(run(still, tmp_path / "out", init=tmp_path / "from" / CHECKPOINT))
+    old, new = (read_checkpoint(tmp_path / name / CHECKPOINT)["judge"] for name in ("from", "out"))
+    parameters = [
+        key for key in old if not key.endswith(("_u", "_v"))
+    ]  # the spectral norm's vectors move by themselves
+    assert same({key: old[key] for key in parameters}, {key: new[key] for key in parameters})
+
+
 def test_init_from_another_network_is_an_error(one: SRGAN, two: CycleGAN, tmp_path: Path) -> None:
     first(one, tmp_path / "one", 1)
     first(two, tmp_path / "two", 1)

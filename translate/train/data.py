@@ -54,6 +54,7 @@ def load_folder(folders: list[Path], prepare: Callable[[Pixels], Pixels | None])
         raise TrainingError(
             f"{', '.join(map(str, folders))}: {len(kept)} usable images; at least {MIN_IMAGES} are needed"
         )
+    log.info("%d images in %s", len(kept), ", ".join(map(str, folders)))
     return kept
 
 

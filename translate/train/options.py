@@ -1,100 +1,100 @@
-"""What a training run depends on: the options of each recipe, with their defaults."""
+"""What a training run depends on: the options of each recipe, their defaults and their help."""
 
 from dataclasses import dataclass
+from typing import Annotated, Literal, NamedTuple
+
+from translate.errors import InputError
 
 
-@dataclass(frozen=True)
-class CycleGAN:
-    """Options of the CycleGAN recipe; the defaults are the paper's (arXiv:1703.10593) where it gives them.
+class About(NamedTuple):
+    """What an option means, and its bounds."""
 
-    Args:
-        a: folder of the images of one domain.
-        b: folder of the images of the other.
-        steps: optimiser steps; the learning rate falls linearly to zero over the second half.
-        batch: images of each domain a step.
-        size: side of the random crops, in pixels.
-        load: smallest and largest short side that an image is resized to before it is cropped.
-        width: channels of the generators' first layer.
-        blocks: residual blocks of the generators.
-        skip: the generators add their input, see `ResnetGenerator`; off for domains whose shapes differ.
-        discriminator: "patch" for the paper's 70×70 PatchGAN, or "projected" for heads on ImageNet features, which
-            need far fewer steps (`ProjectedDiscriminator`).
-        discriminator_width: channels of the discriminators' first layer.
-        lr: learning rate of Adam (0.5, 0.999).
-        cycle: weight of the cycle loss.
-        identity: weight of the identity loss, as a fraction of `cycle`; 0 leaves it out, and saves a third of the time.
-        photorealism: weight of the loss against shapes that the source does not have (`losses.photorealism`).
-        pool: fakes that are kept for the discriminators.
-        ema: decay of the generators' averages.
-        seed: of every random number.
-        precision: "fp32" or "bf16".
-        device: a name that torch knows.
+    text: str
+    min: float | None = None
+    max: float | None = None
+
+
+Folder = Annotated[str, About("Folder of images, searched recursively.")]
+Weight = Annotated[float, About("Weight of this loss; 0 leaves it out.", 0)]
+Rate = Annotated[float, About("Learning rate of Adam.", 0)]
+Width = Annotated[int, About("Channels of the generator's first layer.", 1)]
+Blocks = Annotated[int, About("Residual blocks of the generator.", 1)]
+JudgeWidth = Annotated[int, About("Channels of the discriminator's first layer.", 1)]
+Steps = Annotated[int, About("Optimiser steps.", 1)]
+Batch = Annotated[int, About("Images a step.", 1)]
+Size = Annotated[int, About("Side of the random crops, in pixels.", 32)]
+Load = Annotated[tuple[int, int], About("Smallest and largest short side that an image is resized to before cropping.")]
+Judge = Annotated[
+    Literal["patch", "projected"],
+    About("patch: the 70×70 PatchGAN; projected: heads on ImageNet features, which need far fewer steps."),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What every recipe has."""
+
+    steps: Steps = 20_000
+    batch: Batch = 1
+    lr: Rate = 2e-4
+    ema: Annotated[float, About("Decay of the averaged weights.", 0, 1)] = 0.999
+    seed: Annotated[int, About("Of every random number.")] = 0
+    precision: Annotated[str, About("auto, fp32 or bf16.")] = "fp32"
+    device: Annotated[str, About("auto, cpu, cuda, cuda:1, mps.")] = "cpu"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CycleGAN(Run):
+    """Learn to turn one kind of photograph into another and back, from two folders without pairs.
+
+    The defaults are the paper's (arXiv:1703.10593) where it gives them.
     """
 
-    a: str
-    b: str
-    steps: int = 20_000
-    batch: int = 1
-    size: int = 256
-    load: tuple[int, int] = (286, 286)
-    width: int = 64
-    blocks: int = 9
-    skip: bool = False
-    discriminator: str = "patch"
-    discriminator_width: int = 64
-    lr: float = 2e-4
-    cycle: float = 10.0
-    identity: float = 0.5
-    photorealism: float = 0.0
-    pool: int = 50
-    ema: float = 0.999
-    seed: int = 0
-    precision: str = "fp32"
-    device: str = "cpu"
+    a: Annotated[str, About("Folder of images of one kind.")]
+    b: Annotated[str, About("Folder of images of the other kind.")]
+    size: Size = 256
+    load: Load = (286, 286)
+    width: Width = 64
+    blocks: Blocks = 9
+    skip: Annotated[bool, About("Add the input: keeps detail where only the light changes.")] = False
+    discriminator: Judge = "patch"
+    discriminator_width: JudgeWidth = 64
+    cycle: Weight = 10.0
+    identity: Annotated[float, About("Weight of the identity loss, as a fraction of --cycle; 0 saves time.", 0)] = 0.5
+    photorealism: Annotated[float, About("Weight of the loss against shapes that the source does not have.", 0)] = 0.0
+    pool: Annotated[int, About("Fakes kept for the discriminators.", 1)] = 50
+
+    def __post_init__(self) -> None:
+        _fits(self.size, self.load)
 
 
-@dataclass(frozen=True)
-class SRGAN:
-    """Options of the SRGAN recipe (arXiv:1609.04802).
+@dataclass(frozen=True, kw_only=True)
+class SRGAN(Run):
+    """Learn to enlarge, from sharp photographs alone: for fidelity first, then for looks (arXiv:1609.04802)."""
 
-    Args:
-        hr: folders of high-resolution images.
-        steps: optimiser steps in all; the learning rate falls to zero in half a cosine over those of the pixel loss.
-        gan_steps: how many of them, the last ones, are adversarial; before, the pixel loss is alone.
-        batch: patches a step.
-        patch: side of a low-resolution patch, in pixels.
-        scale: enlargement, a power of two.
-        width: channels of the generator.
-        blocks: residual blocks of the generator.
-        tail: "direct" or "staged", see `SRResNet`.
-        discriminator_width: channels of the discriminator's first layer.
-        lr: learning rate of Adam (0.9, 0.99) at the start of the pixel loss.
-        gan_lr: learning rate of both networks in the adversarial steps.
-        pixel: weight of the pixel loss in the adversarial steps.
-        feature: weight of the feature loss.
-        adversarial: weight of the adversarial loss.
-        ema: decay of the generator's average.
-        seed: of every random number.
-        precision: "fp32" or "bf16".
-        device: a name that torch knows.
-    """
+    hr: Annotated[tuple[str, ...], About("Folder of sharp images; may be given several times.")]
+    steps: Steps = 100_000
+    gan_steps: Annotated[int, About("How many of the steps, the last, are adversarial.", 0)] = 0
+    batch: Batch = 16
+    patch: Annotated[int, About("Side of a small patch, in pixels.", 8)] = 32
+    scale: Annotated[int, About("Enlargement: 2, 4 or 8.")] = 4
+    width: Width = 64
+    blocks: Blocks = 16
+    tail: Annotated[Literal["direct", "staged"], About("direct: quick; staged: as in the paper.")] = "direct"
+    discriminator_width: JudgeWidth = 64
+    lr: Rate = 5e-4
+    gan_lr: Annotated[float, About("Learning rate of both networks in the adversarial steps.", 0)] = 1e-4
+    pixel: Annotated[float, About("Weight of the pixel loss in the adversarial steps.", 0)] = 0.1
+    feature: Weight = 1.0
+    adversarial: Weight = 0.05
 
-    hr: tuple[str, ...]
-    steps: int = 100_000
-    gan_steps: int = 0
-    batch: int = 16
-    patch: int = 32
-    scale: int = 4
-    width: int = 64
-    blocks: int = 16
-    tail: str = "direct"
-    discriminator_width: int = 64
-    lr: float = 5e-4
-    gan_lr: float = 1e-4
-    pixel: float = 0.1
-    feature: float = 1.0
-    adversarial: float = 0.05
-    ema: float = 0.999
-    seed: int = 0
-    precision: str = "fp32"
-    device: str = "cpu"
+    def __post_init__(self) -> None:
+        if self.scale not in (2, 4, 8):
+            raise InputError(f"--scale is {self.scale}; it is 2, 4 or 8")
+        if self.gan_steps > self.steps:
+            raise InputError(f"--gan-steps {self.gan_steps} are more than --steps {self.steps}")
+
+
+def _fits(size: int, load: tuple[int, int]) -> None:
+    if size % 4 or not size <= load[0] <= load[1]:
+        raise InputError(f"--size {size} must be a multiple of 4, and --load {load[0]} {load[1]} must not be below it")

@@ -1,5 +1,6 @@
 """What every recipe needs beside its loop: exact checkpoints, averaged weights, an image pool."""
 
+import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from translate.errors import TrainingError
+
+log = logging.getLogger(__name__)
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -96,6 +99,10 @@ class Checkpoint:
     def __init__(self, folder: Path, config: dict[str, Any], parts: dict[str, Any], minutes: float) -> None:
         self.path, self.config, self.parts, self.minutes = folder / CHECKPOINT, config, parts, minutes
         self.last = time.monotonic()
+        for name, part in parts.items():
+            if isinstance(part, nn.Module):
+                weights = sum(parameter.numel() for parameter in part.parameters())
+                log.info("%s: %s, %.2f million weights", name, type(part).__name__, weights / 1e6)
 
     def due(self) -> bool:
         """Is it time for another?"""

@@ -89,7 +89,11 @@ def _parameter(name: str, hint: Any, default: Any) -> inspect.Parameter:
     )
 
 
-for _module, _config in (("cyclegan", options.CycleGAN), ("srgan", options.SRGAN)):
+for _module, _config in {
+    "cyclegan": options.CycleGAN,
+    "srgan": options.SRGAN,
+    "colourise": options.Colourise,
+}.items():
     _recipe(_module, _config)
 
 

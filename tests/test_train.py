@@ -362,11 +362,11 @@ def test_sixteen_bits_become_eight(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("size", "load"), [(32, (30, 40)), (32, (40, 36))])
 def test_crops_larger_than_the_images_are_an_error(two: CycleGAN, size: int, load: tuple[int, int]) -> None:
     with pytest.raises(TrainingError, match=f"crops of {size} do not fit"):
-        data.Crops(Path(two.a), size, load)
+        data.Crops([Path(two.a)], size, load)
 
 
 def test_crops_come_from_torch_s_random_numbers_alone(two: CycleGAN, one: SRGAN) -> None:
-    crops = data.Crops(Path(two.a), 32, (34, 40))
+    crops = data.Crops([Path(two.a)], 32, (34, 40))
     patches = data.SuperResolutionPatches([Path(one.hr[0])], 8, 4)
     batches = []
     for other_seed in range(2):
@@ -385,7 +385,7 @@ def test_crops_are_windows_of_the_images_or_their_mirrors(tmp_path: Path) -> Non
     for name in ("0.png", "1.png"):
         Image.fromarray(np.stack([rows, columns, 0 * rows], axis=-1).astype(np.uint8) * 10).save(tmp_path / name)
     torch.manual_seed(0)
-    batch = data.Crops(tmp_path, 10, (12, 12)).batch(200)
+    batch = data.Crops([tmp_path], 10, (12, 12)).batch(200)
     assert batch.shape == (200, 3, 10, 10)
     assert batch.is_contiguous(memory_format=torch.channels_last)
     places = ((batch[:, :2] + 1) * 127.5 / 10).round().int()
@@ -404,7 +404,7 @@ def test_crops_have_the_whole_range(tmp_path: Path) -> None:
     for name, level in (("0.png", 0), ("1.png", 255)):
         Image.new("RGB", (20, 30), (level,) * 3).save(tmp_path / name)
     torch.manual_seed(0)
-    batch = data.Crops(tmp_path, 8, (8, 12)).batch(20)
+    batch = data.Crops([tmp_path], 8, (8, 12)).batch(20)
     assert set(batch.unique().tolist()) == {-1.0, 1.0}
 
 
@@ -621,7 +621,7 @@ def test_generators_with_a_skip_start_at_the_colours_of_the_other_domain(two: Cy
     [plain] = run(replace(config, skip=False), tmp_path / "plain")
     assert step.losses["cycle"] < plain.losses["cycle"] / 2  # the two are nearly each other's inverse
     a2b = checkpoints.load(tmp_path / "out" / "a2b.safetensors").network
-    a, b = (data.Crops(Path(folder), 32, (34, 40)).batch(50) for folder in (two.a, two.b))
+    a, b = (data.Crops([Path(folder)], 32, (34, 40)).batch(50) for folder in (two.a, two.b))
     with torch.no_grad():
         assert abs(a2b(a).mean() - b.mean()) < 0.1
     assert a.mean() - b.mean() > 0.5

@@ -72,16 +72,16 @@ class Crops:
     Every random number comes from torch's global generator, so that a resumed run draws what the whole one would have.
 
     Args:
-        folder: the images.
+        folders: of the images.
         size: side of the crop, in pixels.
         load: smallest and largest short side that an image is resized to.
     """
 
-    def __init__(self, folder: Path, size: int, load: tuple[int, int]) -> None:
+    def __init__(self, folders: list[Path], size: int, load: tuple[int, int]) -> None:
         if not size <= load[0] <= load[1]:
             raise TrainingError(f"crops of {size} do not fit into images with a short side of {load[0]} to {load[1]}")
         self.size, self.load = size, load
-        self.images = load_folder([folder], lambda pixels: shrink(pixels, load[1]))
+        self.images = load_folder(folders, lambda pixels: shrink(pixels, load[1]))
 
     def batch(self, count: int) -> Tensor:
         """Draw (count, 3, size, size) in [-1, 1], channels_last."""

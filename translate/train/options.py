@@ -95,6 +95,26 @@ class SRGAN(Run):
             raise InputError(f"--gan-steps {self.gan_steps} are more than --steps {self.steps}")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Colourise(Run):
+    """Learn to colour grey photographs, from colour photographs alone (arXiv:1603.08511)."""
+
+    photos: Annotated[tuple[str, ...], About("Folder of colour photographs; may be given several times.")]
+    batch: Batch = 16
+    size: Size = 192
+    load: Load = (192, 288)
+    width: Annotated[int, About("Channels of the decoder.", 1)] = 64
+    lr: Rate = 4e-4
+    encoder_lr: Annotated[float, About("Learning rate of the ImageNet encoder; 0 leaves it as it is.", 0)] = 1e-4
+    uniform: Annotated[float, About("0: rare colours count far more than frequent ones; 1: alike.", 0, 1)] = 0.8
+    temperature: Annotated[float, About("1 takes the mean colour, 0 the likeliest: lower is bolder.", 0, 1)] = 0.4
+
+    def __post_init__(self) -> None:
+        _fits(self.size, self.load)
+        if self.size % 32:
+            raise InputError(f"--size {self.size} must be a multiple of 32")
+
+
 def _fits(size: int, load: tuple[int, int]) -> None:
     if size % 4 or not size <= load[0] <= load[1]:
         raise InputError(f"--size {size} must be a multiple of 4, and --load {load[0]} {load[1]} must not be below it")

@@ -1,6 +1,5 @@
 """The SRGAN recipe: photographs alone (Ledig et al. 2017, arXiv:1609.04802, section 2)."""
 
-import math
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -18,7 +17,7 @@ from translate.train.data import SuperResolutionPatches
 from translate.train.features import FeatureNetwork
 from translate.train.options import SRGAN
 from translate.train.sheet import save_sheet
-from translate.train.state import Checkpoint, Ema, Step, read_checkpoint, restore
+from translate.train.state import Checkpoint, Ema, Step, cosine, read_checkpoint, restore
 from translate.weights.files import save_weights
 
 
@@ -79,7 +78,7 @@ def train(
         began = time.perf_counter()
         adversarial = step >= pixel_steps
         for group in optimise_g.param_groups:
-            group["lr"] = config.gan_lr if adversarial else config.lr * _cosine(step, pixel_steps)
+            group["lr"] = config.gan_lr if adversarial else config.lr * cosine(step, pixel_steps)
         low, high = (batch.to(device) for batch in patches.batch(config.batch))
         losses: dict[str, Tensor] = {}
 
@@ -118,8 +117,3 @@ def train(
             finish(step + 1)
         values = {name: loss.item() for name, loss in losses.items()}
         yield Step(step + 1, config.steps, values, time.perf_counter() - began, saved_now)
-
-
-def _cosine(step: int, steps: int) -> float:
-    """Learning rate over a run: a short linear start, then half a cosine to zero."""
-    return min(1.0, (step + 1) / 200) * (1 + math.cos(math.pi * step / max(steps, 1))) / 2

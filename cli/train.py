@@ -92,6 +92,7 @@ def _parameter(name: str, hint: Any, default: Any) -> inspect.Parameter:
 for _module, _config in {
     "cyclegan": options.CycleGAN,
     "srgan": options.SRGAN,
+    "pix2pix": options.Pix2Pix,
     "colourise": options.Colourise,
 }.items():
     _recipe(_module, _config)

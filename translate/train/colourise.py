@@ -42,7 +42,7 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
     device = torch.device(config.device)
-    photos = Crops([Path(folder) for folder in config.photos], config.size, config.load)
+    photos = Crops.of_folders([Path(folder) for folder in config.photos], config.size, config.load)
 
     network = Colouriser(config.width)
     network.encoder.load_state_dict(FeatureNetwork().convolutions())

@@ -44,7 +44,10 @@ def train(
     device = torch.device(config.device)
     if Path(config.a).resolve() == Path(config.b).resolve():
         raise TrainingError(f"the same folder is given twice: {config.a}, {config.b}")
-    real = Crops([Path(config.a)], config.size, config.load), Crops([Path(config.b)], config.size, config.load)
+    real = (
+        Crops.of_folders([Path(config.a)], config.size, config.load),
+        Crops.of_folders([Path(config.b)], config.size, config.load),
+    )
 
     def generator() -> ResnetGenerator:
         return placed(ResnetGenerator(config.width, config.blocks, skip=config.skip), device)

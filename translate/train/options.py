@@ -117,6 +117,40 @@ class SRGAN(Adversarial):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Pix2Pix(Adversarial):
+    """Learn to turn one kind of picture into another from pairs (arXiv:1611.07004).
+
+    The pairs are in --a and --b, files of the same name; or in --pairs, side by side in one file; or they are made from
+    --photos, whose sources are drawn as sketches or made grey.
+    """
+
+    a: Annotated[str, About("Folder of sources.")] = ""
+    b: Annotated[str, About("Folder of targets.")] = ""
+    pairs: Annotated[str, About("Folder of files with A in the left half and B in the right.")] = ""
+    direction: Annotated[Literal["AtoB", "BtoA"], About("Of --pairs: which half becomes the other.")] = "AtoB"
+    photos: Annotated[tuple[str, ...], About("Folder of targets; may be given several times.")] = ()
+    source: Annotated[Literal["sketch", "grey"], About("What is made of --photos.")] = "sketch"
+    size: Size = 256
+    load: Load = (256, 286)
+    generator: Annotated[
+        Literal["unet", "resnet"], About("unet: the paper's; resnet: CycleGAN's, for pictures of any size.")
+    ] = "unet"
+    width: Width = 64
+    blocks: Annotated[int, About("Residual blocks of the resnet.", 1)] = 9
+    discriminator: Judge = "patch"
+    l1: Annotated[float, About("Weight of the L1 distance to the target.", 0)] = 100.0
+    feature: Annotated[float, About("Weight of the distance in ImageNet features; 0 leaves it out.", 0)] = 0.0
+    adversarial: Weight = 1.0
+
+    def __post_init__(self) -> None:
+        if [bool(self.a and self.b), bool(self.pairs), bool(self.photos)].count(True) != 1:
+            raise InputError("give the pairs in one way: --a and --b, or --pairs, or --photos")
+        _fits(self.size, self.load)
+        if self.generator == "unet" and self.size.bit_count() != 1:
+            raise InputError(f"--size {self.size} must be a power of two for a U-Net; or take --generator resnet")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Colourise(Run):
     """Learn to colour grey photographs, from colour photographs alone (arXiv:1603.08511)."""
 

@@ -50,7 +50,7 @@ def blotches(x: Rgb, rng: Random, strength: float) -> Rgb:
 
 
 def yellowing(x: Rgb, rng: Random, strength: float) -> Rgb:
-    """Paper and varnish turn cream to brown, unevenly and more so towards the borders of some prints."""
+    """Paper and varnish turn cream to brown, here more and there less."""
     shape = x.shape[:2]
     held_back = np.array([0.1, 0.3, 1], np.float32) + rng.uniform(-0.1, 0.15, 3).astype(np.float32)
     uneven = np.clip(1 + 0.25 * clouds(rng, shape, log_uniform(rng, 40, 200)), 0, 1.8)[..., None]

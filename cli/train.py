@@ -94,6 +94,7 @@ for _module, _config in {
     "srgan": options.SRGAN,
     "pix2pix": options.Pix2Pix,
     "colourise": options.Colourise,
+    "restore": options.Restore,
 }.items():
     _recipe(_module, _config)
 

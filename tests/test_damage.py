@@ -138,12 +138,14 @@ def test_folds_cross_the_picture(photograph: Rgb) -> None:
     ids=lambda change: change.__name__,
 )
 def test_each_change_grows_with_its_strength(change: Callable[..., Rgb], photograph: Rgb) -> None:
+    if change is tone.silver:
+        photograph = np.repeat(photograph.mean(axis=2, keepdims=True), 3, axis=2)
     before = photograph.copy()
     light, heavy = (
         np.mean([np.abs(change(photograph, np.random.default_rng(s), k) - before).mean() for s in range(20)])
         for k in (0.1, 1)
     )
-    assert 0.0005 < light < heavy < 0.35 or change is tone.grey  # grey is grey
+    assert 0.0005 < light < heavy < 0.35
     assert np.array_equal(photograph, before)
 
 
@@ -154,7 +156,7 @@ def test_changes_do_what_they_are_named_for(seed: int, photograph: Rgb) -> None:
 
     contrasty = (photograph > 0.5).astype(np.float32)
     assert np.ptp(after(tone.fade, contrasty)) < 1
-    assert saturation(after(tone.grey)) < saturation(photograph)
+    assert after(tone.silver) is photograph
     red, green, blue = after(tone.yellowing).mean(axis=(0, 1)) / photograph.mean(axis=(0, 1))
     assert blue < green < red
     sharp = np.tile(contrasty[:, ::2], (1, 2, 1))

@@ -79,9 +79,7 @@ class Glimpse(nn.Module):
 
     def __init__(self, channels: list[int], width: int = 32) -> None:
         super().__init__()
-        self.convs = nn.ModuleList(
-            nn.Conv2d(3 if not n else width << (n - 1), width << n, 4, 2, 1) for n in range(3)
-        )
+        self.convs = nn.ModuleList(nn.Conv2d(3 if not n else width << (n - 1), width << n, 4, 2, 1) for n in range(3))
         self.hidden = nn.Linear(width << 2, 128)
         self.films = nn.ModuleList(nn.Linear(128, 2 * n) for n in channels)
         for film in self.films:
@@ -112,8 +110,8 @@ class Block(nn.Module):
         if film is not None:
             scale, shift = film.chunk(2, 1)
             y = y * (1 + scale) + shift
-        y = x + self.second(F.leaky_relu(y, 0.2))
-        return y
+        changed: Tensor = x + self.second(F.leaky_relu(y, 0.2))
+        return changed
 
 
 def thumbnail(x: Tensor) -> Tensor:

@@ -170,6 +170,25 @@ class Colourise(Run):
             raise InputError(f"--size {self.size} must be a multiple of 32")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Restore(Run):
+    """Learn to make old photographs new, from photographs in good condition alone, which are aged at random."""
+
+    photos: Annotated[tuple[str, ...], About("Folder of good photographs; may be given several times.")]
+    batch: Batch = 16
+    size: Size = 128
+    load: Load = (128, 288)
+    width: Annotated[int, About("Channels at full size.", 1)] = 16
+    lr: Rate = 1e-3
+    grey: Annotated[float, About("Share of the photographs that are made grey before they age.", 0, 1)] = 0.4
+    feature: Annotated[float, About("Weight of the distance in ImageNet features; 0 leaves it out.", 0)] = 0.0
+
+    def __post_init__(self) -> None:
+        _fits(self.size, self.load)
+        if self.size % 8:
+            raise InputError(f"--size {self.size} must be a multiple of 8")
+
+
 def _fits(size: int, load: tuple[int, int]) -> None:
     if size % 4 or not size <= load[0] <= load[1]:
         raise InputError(f"--size {size} must be a multiple of 4, and --load {load[0]} {load[1]} must not be below it")

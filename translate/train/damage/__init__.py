@@ -19,7 +19,7 @@ UNTOUCHED, LIGHT = 0.05, 0.3  # shares of pictures: as they were, and with light
 Change = Callable[[Rgb, Random, float], Rgb]
 Mark = Callable[[Rgb, Random, float], tuple[Rgb, Plane]]
 
-EXPOSED: tuple[tuple[Change, float], ...] = ((film.defocus, 0.4), (tone.grey, 0.35), (film.grain, 0.6))
+EXPOSED: tuple[tuple[Change, float], ...] = ((film.defocus, 0.4), (tone.silver, 0.65), (film.grain, 0.6))
 FADED: tuple[tuple[Change, float], ...] = ((tone.fade, 0.8), (tone.dyes, 0.5), (tone.blotches, 0.4))
 MARKED: tuple[tuple[Mark, float], ...] = (
     (marks.folds, 0.25),

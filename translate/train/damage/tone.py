@@ -7,17 +7,14 @@ import numpy as np
 from translate.train.damage.fields import Random, Rgb, bell, blend, clouds, log_uniform, power, radius, rough, somewhere
 
 
-def grey(x: Rgb, rng: Random, strength: float) -> Rgb:
-    """One emulsion, blind to red or not; mostly toned: shadows brown or olive, lights cream."""
-    red = rng.uniform(0.05, 0.35)
-    blue = rng.uniform(0.1, 0.35)
-    plane = x @ np.array([red, 1 - red - blue, blue], np.float32)
-    if rng.random() < 0.35:
-        return np.repeat(plane[..., None], 3, axis=2)
+def silver(x: Rgb, rng: Random, strength: float) -> Rgb:
+    """What silver does in a grey print: shadows brown or olive, lights cream. A colour photograph has none."""
+    if np.ptp(x, axis=2).max() > 1e-3:
+        return x
     warmth = rng.uniform(0.1, 0.5) * (0.4 + 0.6 * strength)
     green = rng.uniform(-0.1, 0.3) * warmth  # above 0: olive, below: a reddish brown
     gammas = np.array([1 - warmth, 1 - green, 1 + warmth], np.float32)
-    return power(plane[..., None] + 1e-4, gammas)
+    return power(x + 1e-4, gammas)
 
 
 def fade(x: Rgb, rng: Random, strength: float) -> Rgb:

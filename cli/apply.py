@@ -1,7 +1,7 @@
 """The commands that make pictures and videos."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -51,7 +51,29 @@ def colourise(paths: Paths, *, options: Options) -> None:
     The lightness of every pixel stays as it is. A folder is mirrored; what is there already is skipped. A video keeps
     all its frames, their times, sound and subtitles, and goes on where it was stopped.
     """
-    run(paths, "colour", options.weights or registry.default_for("colourise").name, options)
+    run(paths, "colour", [_weights("colourise", options)], options)
+
+
+@with_options
+def restore(
+    paths: Paths,
+    scratches: Annotated[
+        Literal["auto", "off"], typer.Option(help="auto paints over what is destroyed; off leaves it.")
+    ] = "auto",
+    colourise: Annotated[bool, typer.Option("--colourise", help="Give colours as well.")] = False,
+    x4: Annotated[bool, typer.Option("--x4", help="Enlarge four times as well.")] = False,
+    *,
+    options: Options,
+) -> None:
+    """Make old photographs new: faded tones, yellowed paper, blur, grain, scratches, dust and folds.
+
+    A folder is mirrored; what is there already is skipped. A video keeps all its frames, their times, sound and
+    subtitles, and goes on where it was stopped.
+    """
+    weights = [_weights("restore", options)]
+    weights += [registry.default_for("colourise").name] * colourise
+    weights += [registry.default_for("upscale", scale=4).name] * x4
+    run(paths, "restored", weights, options, scale=4 if x4 else 1, repairs=scratches == "auto")
 
 
 @with_options
@@ -72,13 +94,19 @@ def upscale(
     if x2 and x4:
         raise InputError("--x2 and --x4 cannot both be; choose one")
     scale = 2 if x2 else 4
-    weights = options.weights or registry.default_for("upscale", scale=scale).name
-    run(paths, f"x{scale}", weights, options, scale=scale)
+    run(paths, f"x{scale}", [_weights("upscale", options, scale=scale)], options, scale=scale)
 
 
 def _to(task: str, src: list[Path], to: str | None, options: Options) -> None:
     """Run a command that says with --to or --weights what the pictures shall become."""
     if to is None and options.weights is None:
         raise InputError("say what to turn the pictures into, with --to or --weights")
-    weights = options.weights or registry.default_for(task, target=to).name
-    run(src, to or Path(weights).stem, weights, options)
+    weights = _weights(task, options, target=to)
+    run(src, to or Path(weights).stem, [weights], options)
+
+
+def _weights(task: str, options: Options, *, target: str | None = None, scale: int = 1) -> str:
+    """The weights that were asked for, or the shipped ones of the task."""
+    if options.weights is None:
+        return registry.default_for(task, target=target, scale=scale).name
+    return options.weights

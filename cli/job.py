@@ -17,18 +17,21 @@ from translate.weights import registry
 if TYPE_CHECKING:
     from translate.cli.progress import Report
     from translate.frames import Job
-    from translate.translator import Translator
+    from translate.translator import Ready
 
 
-def run(sources: list[Path], label: str, weights: str, options: Options, *, scale: int = 1) -> None:
+def run(
+    sources: list[Path], label: str, weights: list[str], options: Options, *, scale: int = 1, **settings: Any
+) -> None:
     """Translate pictures and videos.
 
     Args:
         sources: files and folders.
         label: what the name of the output folder ends in.
-        weights: a name or a file.
+        weights: names or files, of networks that work one after the other.
         options: of the command line.
-        scale: that the weights must have.
+        scale: that they enlarge by, together.
+        settings: attributes of those networks that have them.
 
     Raises:
         typer.Exit: something failed.
@@ -38,7 +41,7 @@ def run(sources: list[Path], label: str, weights: str, options: Options, *, scal
     translator, pictures, videos = options.translator, options.pictures, options.videos
     container = ".mkv" if options.codec in ("prores", "ffv1") else None
     plan = frames.plan(sources, options.out, label, options.format, container)
-    path, _ = registry.find(weights)
+    paths = [registry.find(name)[0] for name in weights]
     if options.frames_out:
         plan = _apart(plan, options.frames_out)
         videos["pictures"] = True
@@ -52,18 +55,29 @@ def run(sources: list[Path], label: str, weights: str, options: Options, *, scal
 
     from translate import checkpoints, engine  # here, as they import torch
 
-    model = checkpoints.load(path)
-    if model.scale != scale:
-        raise UnknownModelError(f"{weights} enlarges ×{model.scale}, not ×{scale}; choose other weights")
-    ready = engine.Translator(model, **translator)
-    report.say(f"{frames.shown(Path(weights).stem)} on {ready.device} in {ready.precision}")
-    for note in model.notes:
-        report.say(f"note: {note}")
+    stages = []
+    for name, path in zip(weights, paths, strict=True):
+        model = checkpoints.load(path)
+        for attribute, value in settings.items():
+            if hasattr(model.network, attribute):
+                setattr(model.network, attribute, value)
+        stages.append(engine.Translator(model, **translator))
+        report.say(f"{frames.shown(Path(name).stem)} on {stages[-1].device} in {stages[-1].precision}")
+        for note in model.notes:
+            report.say(f"note: {note}")
+    ready = stages[0] if len(stages) == 1 else engine.Chain(stages)
+    if ready.scale != scale:
+        raise UnknownModelError(f"{weights[-1]} enlarges ×{ready.scale}, not ×{scale}; choose other weights")
     frames.clean({options.frames_out} if options.frames_out else {job.target.parent for job in plan.jobs})
+    made_by = {
+        "--weights": " ".join(hashlib.sha256(path.read_bytes()).hexdigest() for path in paths),
+        "--device or --precision": f"{ready.device} {ready.precision}",
+        **{f"--{name}": str(value) for name, value in settings.items()},
+    }
     with report:
         for video, jobs in itertools.groupby(plan.jobs, lambda job: formats.is_video(job.source)):
             if video:
-                _make_videos(ready, jobs, path, {**pictures, **videos}, report)
+                _make_videos(ready, jobs, made_by, {**pictures, **videos}, report)
             else:
                 for done in engine.run(ready, jobs, **pictures):
                     report.add(done)
@@ -81,16 +95,11 @@ def _apart(plan: frames.Plan, folder: Path) -> frames.Plan:
 
 
 def _make_videos(
-    ready: "Translator", jobs: "Iterable[Job]", weights: Path, options: dict[str, Any], report: "Report"
+    ready: "Ready", jobs: "Iterable[Job]", made_by: dict[str, str], options: dict[str, Any], report: "Report"
 ) -> None:
     from translate.engine import Done
     from translate.video import job as video
 
-    with weights.open("rb") as file:
-        made_by = {
-            "--weights": hashlib.file_digest(file, "sha256").hexdigest(),
-            "--device or --precision": f"{ready.device} {ready.precision}",
-        }
     used = {name: value for name, value in options.items() if name != "quality"}
     for job in jobs:
         for event in video.run(ready, job, video.Options(**used, made_by=tuple(made_by.items()))):

@@ -13,7 +13,11 @@ from translate.weights import download, own, registry
 from translate.weights.registry import Entry
 
 app = typer.Typer(no_args_is_help=True)
-TASKS = {"UNetGenerator": "pix2pix", "Colouriser": "colourise"}  # of networks that are for one command only
+TASKS = {
+    "UNetGenerator": "pix2pix",
+    "Colouriser": "colourise",
+    "Restorer": "restore",
+}  # of networks that are for one command only
 Name = Annotated[str | None, typer.Option(help="What to call them; the file's name by default.")]
 
 

@@ -23,9 +23,9 @@ from translate.train.sketch import DETECTORS, sketch
 
 def damaged(pixels: np.ndarray, name: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """uint8 (H, W, 3) -> the damaged picture, (H, W, 3), and the mask, (H, W), in bytes."""
-    generator = torch.Generator().manual_seed(zlib.crc32(name.encode()) + (seed << 32))
+    seeds = torch.tensor([zlib.crc32(name.encode()) + (seed << 32)])
     x = torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255
-    picture, mask = damage_and_mask(x, generator)
+    picture, mask = damage_and_mask(x, seeds)
     return _bytes(picture[0].permute(1, 2, 0)), _bytes(mask[0, 0])
 
 

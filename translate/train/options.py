@@ -186,7 +186,7 @@ class Restore(Run):
     size: Size = 128
     load: Load = (128, 288)
     width: Annotated[int, About("Channels at full size.", 1)] = 16
-    lr: Rate = 1e-3
+    lr: Rate = 3e-4
     grey: Annotated[float, About("Share of the photographs that are made grey before they age.", 0, 1)] = 0.4
     feature: Annotated[float, About("Weight of the distance in ImageNet features; 0 leaves it out.", 0)] = 0.0
 

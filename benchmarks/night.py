@@ -17,9 +17,9 @@ import torch
 from _environment import counterparts, pictures_in, read_rgb, write_report
 from torch import Tensor, nn
 from torch.nn import functional
-
-from translate.train.features import FeatureNetwork
 from translate.train.metrics import edge_correlation
+
+from translate.features import FeatureNetwork
 
 SHORT_SIDE = 256
 BINS = 16

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from _environment import counterparts, pictures_in, write_report
 from PIL import Image
-
 from translate.train.metrics import psnr_y, ssim_y
 
 SCALE, BORDER = 4, 4

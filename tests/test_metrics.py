@@ -5,7 +5,6 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
-
 from translate.train.metrics import (
     colourfulness,
     edge_correlation,

@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from translate.train.metrics import psnr_y
 
 from translate.checkpoints import load
 from translate.errors import CheckpointError
 from translate.models import Model
-from translate.train.metrics import psnr_y
 
 DATA = Path(os.environ.get("TRANSLATE_DATA", Path(__file__).parents[2] / "shared" / "data"))
 

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from translate import checkpoints
 from translate.errors import TrainingError
+from translate.features import FeatureNetwork
 from translate.models.cyclegan import ResnetGenerator
 from translate.models.patchgan import PatchDiscriminator
 from translate.train import cyclegan, data, srgan
-from translate.train.features import FeatureNetwork
 from translate.train.losses import lsgan, photorealism
 from translate.train.options import SRGAN, CycleGAN
 from translate.train.projected import ProjectedDiscriminator

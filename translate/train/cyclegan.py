@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from translate.device import PRECISIONS
 from translate.errors import TrainingError
+from translate.features import FeatureNetwork
 from translate.models.cyclegan import ResnetGenerator
 from translate.models.layers import placed
 from translate.models.patchgan import PatchDiscriminator
 from translate.train.data import Crops
-from translate.train.features import FeatureNetwork
 from translate.train.losses import lsgan, photorealism
 from translate.train.options import CycleGAN
 from translate.train.projected import ProjectedDiscriminator

@@ -11,11 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from translate.device import PRECISIONS
+from translate.features import FeatureNetwork
 from translate.models.layers import placed
 from translate.models.patchgan import UNetDiscriminator
 from translate.models.srgan import SRResNet
 from translate.train.data import SuperResolutionPatches
-from translate.train.features import FeatureNetwork
 from translate.train.options import SRGAN
 from translate.train.sheet import save_sheet
 from translate.train.state import Checkpoint, Ema, Step, read_checkpoint, restore

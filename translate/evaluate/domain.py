@@ -1,0 +1,121 @@
+"""Whether translated pictures are taken for real ones of their kind by a classifier that has seen only real ones."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from translate.errors import InputError
+from translate.evaluate.embedding import NETWORK, Features, embed, histogram, stacked
+from translate.evaluate.fidelity import Pixels
+from translate.evaluate.folders import SHORT_SIDE, Reader, find, require, small
+from translate.evaluate.intervals import share
+from translate.evaluate.judge import Judge
+from translate.evaluate.report import Report
+from translate.features import FeatureNetwork
+from translate.frames import shown
+from translate.models.layers import placed
+
+LEAST = 10  # pictures of a kind to learn from
+ENOUGH = 0.95
+HELD_BACK = 5  # one of so many, where there are no folders to test with
+
+
+def evaluate(
+    train_a: Path,
+    train_b: Path,
+    fake: Path,
+    *,
+    test_a: Path | None = None,
+    test_b: Path | None = None,
+    device: str = "cpu",
+    reader: Reader | None = None,
+) -> Report:
+    """Train a judge on real pictures of two kinds, test it on others, and ask it about fakes that should be B.
+
+    It sees the network's features and a histogram of the colours of each picture and of its mirror image.
+
+    Args:
+        train_a: real pictures of the kind that the fakes were made from.
+        train_b: real pictures of the kind that they should be.
+        fake: what was made.
+        test_a: real pictures of A that the judge has not seen; left out, every fifth of `train_a` is held back.
+        test_b: the same of B.
+        device: that torch knows.
+        reader: reads.
+
+    Raises:
+        InputError: a folder is not there or given twice, one test folder without the other, or the network's weights
+            are missing.
+        EvaluationError: too few pictures are left.
+    """
+    reader = reader or Reader()
+    if (test_a is None) != (test_b is None):
+        raise InputError("give both test folders, or neither to hold back some of the training pictures")
+    if test_a and test_b:
+        folders = {"a": (train_a, test_a), "b": (train_b, test_b)}
+        learn = {kind: list(find(folder).values()) for kind, (folder, _) in folders.items()}
+        test = {kind: find(folder) for kind, (_, folder) in folders.items()}
+    else:
+        folders = {"a": (train_a, train_a), "b": (train_b, train_b)}
+        every = {"a": find(train_a), "b": find(train_b)}
+        test = {kind: dict(list(files.items())[::HELD_BACK]) for kind, files in every.items()}
+        learn = {kind: [path for name, path in every[kind].items() if name not in test[kind]] for kind in every}
+    given = [folder.resolve() for folder in (train_a, train_b, test_a, test_b) if folder]
+    if len(set(given)) < len(given):
+        raise InputError(f"the same folder is given twice: {', '.join(shown(folder) for folder in given)}")
+    fakes = find(fake)
+    network = placed(FeatureNetwork(), torch.device(device))
+
+    kinds = {kind: _seen(network, paths, reader, mirrored=True)[1] for kind, paths in learn.items()}
+    for kind, features in kinds.items():
+        require(len(features) // 2, LEAST, folders[kind][0])
+    judge = Judge(list(kinds.values()))
+
+    protocol = {"train_a": train_a, "train_b": train_b, "test_a": test_a, "test_b": test_b, "fake": fake}
+    report = Report("domain", {name: path and str(path) for name, path in protocol.items()}, skipped=reader.skipped)
+    report.protocol["features"] = f"{NETWORK} and a colour histogram, short side {SHORT_SIDE}"
+    right = tested = 0
+    for row, named, folder in (
+        ("real a", test["a"], folders["a"][1]),
+        ("real b", test["b"], folders["b"][1]),
+        ("fake", fakes, fake),
+    ):
+        paths, features = _seen(network, list(named.values()), reader)
+        require(len(paths), 1, folder)
+        sure = judge.probabilities(features)[:, 1]
+        read = set(paths)
+        names = [name for name, path in named.items() if path in read]
+        report.pictures[row] = {name: {"b": float(p)} for name, p in zip(names, sure, strict=True)}
+        called = int((sure > 0.5).sum())
+        report.results[row] = {"called_b": share(called, len(sure))}
+        if row != "fake":
+            right += called if row == "real b" else len(sure) - called
+            tested += len(sure)
+    report.results["judge"] = {"accuracy": share(right, tested)}
+    if right < ENOUGH * tested:
+        report.notes.append(
+            f"the judge is right on {right} of {tested} real pictures only, fewer than {ENOUGH:.0%}: "
+            "its verdict on the fakes means little"
+        )
+    return report
+
+
+def _seen(
+    network: FeatureNetwork, files: list[Path], reader: Reader, *, mirrored: bool = False
+) -> tuple[list[Path], Features]:
+    """The files that can be read, and what the judge sees of each, (N, 1280 + 48); after each its mirror image."""
+    paths: list[Path] = []
+    colours: list[Features] = []
+
+    def pictures() -> Iterator[Pixels]:
+        for path, pixels in reader.pictures(files):
+            picture = small(pixels)
+            paths.append(path)
+            for view in (picture, picture[:, ::-1])[: 1 + mirrored]:
+                colours.append(histogram(view))
+                yield view
+
+    embeddings = stacked(embed(network, pictures()))
+    return paths, np.hstack([embeddings, stacked(colours)])

@@ -181,11 +181,11 @@ def _finish(report: "Report", json: Path | None, device: str = "cpu") -> None:
     table.add_column("mean (95 % interval)")
     for of in rows:
         count = len(report.pictures.get(of, {}))
-        table.add_column(f"{of} ({count})" if count else of, justify="right", no_wrap=True)
+        table.add_column(f"{of} ({count})" if count else of, justify="right")
     for name in names:
         label, form = MEASURES[name]
         table.add_row(label, *(_cell(figures.get(name), form) for figures in rows.values()))
-    console = Console(highlight=False, emoji=False, soft_wrap=not sys.stdout.isatty())
+    console = Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 200)  # a pipe has no edge
     console.print(table)
     for note in report.notes:
         typer.echo(f"note: {note}")

@@ -12,7 +12,6 @@ import torch.nn.functional as F
 from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from translate.train.metrics import psnr_y
 
 from translate.checkpoints import load
 from translate.errors import CheckpointError
@@ -447,5 +446,6 @@ def test_a_real_file_scores_what_it_did_elsewhere(name: str, expected: float) ->
         with Image.open(path) as low, Image.open(folder / "HR" / path.name) as high:
             x = torch.from_numpy(np.array(low.convert("RGB"))).permute(2, 0, 1)[None] / 255
             y = (model.network(x)[0].permute(1, 2, 0) * 255).round().clamp(0, 255).byte().numpy()
-            figures.append(psnr_y(y, np.asarray(high.convert("RGB"))[: y.shape[0], : y.shape[1]]))
+            original = np.asarray(high.convert("RGB"))[: y.shape[0], : y.shape[1]]
+            figures.append(compare(original, y, "y", 4)["psnr"])
     assert np.mean(figures) == pytest.approx(expected, abs=0.02)

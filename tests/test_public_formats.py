@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from translate.checkpoints import load
 from translate.errors import CheckpointError
+from translate.evaluate.fidelity import compare
 from translate.models import Model
 
 DATA = Path(os.environ.get("TRANSLATE_DATA", Path(__file__).parents[2] / "shared" / "data"))

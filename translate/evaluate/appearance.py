@@ -41,9 +41,13 @@ def sharpness(x: Pixels) -> float:
 def edge_correlation(a: Pixels, b: Pixels) -> float:
     """How well b keeps the edges of a, in [-1, 1]: 1 for the same edges up to a factor, 0 for unrelated pictures.
 
+    A b of another size is brought to that of a, areas averaged.
+
     Pearson correlation of the Sobel magnitudes of the luminance, blurred with σ 1.5 first so that noise and a pixel of
     shift count little. A picture without any edge correlates with nothing: 0.
     """
+    if a.shape[:2] != b.shape[:2]:
+        b = cv2.resize(b, (a.shape[1], a.shape[0]), interpolation=cv2.INTER_AREA)
     x, y = _edges(a), _edges(b)
     x, y = x - x.mean(), y - y.mean()
     norm = np.sqrt(np.sum(x * x) * np.sum(y * y))

@@ -3,15 +3,14 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from translate.errors import InputError
-from translate.evaluate.embedding import NETWORK, Features, embed, histogram, stacked
+from translate.evaluate.embedding import NETWORK, Features
 from translate.evaluate.fidelity import Pixels
 from translate.evaluate.folders import SHORT_SIDE, Reader, find, require, small
 from translate.evaluate.intervals import share
-from translate.evaluate.judge import Judge
+from translate.evaluate.judge import Judge, describe
 from translate.evaluate.report import Report
 from translate.features import FeatureNetwork
 from translate.frames import shown
@@ -55,20 +54,23 @@ def evaluate(
         raise InputError("give both test folders, or neither to hold back some of the training pictures")
     if test_a and test_b:
         folders = {"a": (train_a, test_a), "b": (train_b, test_b)}
-        learn = {kind: list(find(folder).values()) for kind, (folder, _) in folders.items()}
+        learn = {kind: find(folder) for kind, (folder, _) in folders.items()}
         test = {kind: find(folder) for kind, (_, folder) in folders.items()}
     else:
         folders = {"a": (train_a, train_a), "b": (train_b, train_b)}
         every = {"a": find(train_a), "b": find(train_b)}
         test = {kind: dict(list(files.items())[::HELD_BACK]) for kind, files in every.items()}
-        learn = {kind: [path for name, path in every[kind].items() if name not in test[kind]] for kind in every}
+        learn = {
+            kind: {name: path for name, path in files.items() if name not in test[kind]}
+            for kind, files in every.items()
+        }
     given = [folder.resolve() for folder in (train_a, train_b, test_a, test_b) if folder]
     if len(set(given)) < len(given):
         raise InputError(f"the same folder is given twice: {', '.join(shown(folder) for folder in given)}")
     fakes = find(fake)
     network = placed(FeatureNetwork(), torch.device(device))
 
-    kinds = {kind: _seen(network, paths, reader, mirrored=True)[1] for kind, paths in learn.items()}
+    kinds = {kind: _seen(network, files, reader, mirrored=True)[1] for kind, files in learn.items()}
     for kind, features in kinds.items():
         require(len(features) // 2, LEAST, folders[kind][0])
     judge = Judge(list(kinds.values()))
@@ -82,11 +84,9 @@ def evaluate(
         ("real b", test["b"], folders["b"][1]),
         ("fake", fakes, fake),
     ):
-        paths, features = _seen(network, list(named.values()), reader)
-        require(len(paths), 1, folder)
+        names, features = _seen(network, named, reader)
+        require(len(names), 1, folder)
         sure = judge.probabilities(features)[:, 1]
-        read = set(paths)
-        names = [name for name, path in named.items() if path in read]
         report.pictures[row] = {name: {"b": float(p)} for name, p in zip(names, sure, strict=True)}
         called = int((sure > 0.5).sum())
         report.results[row] = {"called_b": share(called, len(sure))}
@@ -103,19 +103,15 @@ def evaluate(
 
 
 def _seen(
-    network: FeatureNetwork, files: list[Path], reader: Reader, *, mirrored: bool = False
-) -> tuple[list[Path], Features]:
-    """The files that can be read, and what the judge sees of each, (N, 1280 + 48); after each its mirror image."""
-    paths: list[Path] = []
-    colours: list[Features] = []
+    network: FeatureNetwork, files: dict[str, Path], reader: Reader, *, mirrored: bool = False
+) -> tuple[list[str], Features]:
+    """The names of the files that can be read, and what the judge sees of them."""
+    names = {path: name for name, path in files.items()}
+    seen: list[str] = []
 
     def pictures() -> Iterator[Pixels]:
-        for path, pixels in reader.pictures(files):
-            picture = small(pixels)
-            paths.append(path)
-            for view in (picture, picture[:, ::-1])[: 1 + mirrored]:
-                colours.append(histogram(view))
-                yield view
+        for path, pixels in reader.pictures(files.values()):
+            seen.append(names[path])
+            yield small(pixels)
 
-    embeddings = stacked(embed(network, pictures()))
-    return paths, np.hstack([embeddings, stacked(colours)])
+    return seen, describe(network, pictures(), mirrored=mirrored)

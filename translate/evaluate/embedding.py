@@ -12,7 +12,6 @@ from translate.features import FeatureNetwork
 
 NETWORK = "EfficientNetLite0"
 BATCH = 16
-BINS = 16
 Features = NDArray[np.float32]
 
 
@@ -30,10 +29,3 @@ def stacked(rows: Iterable[Features]) -> Features:
     """(N, D) of N rows (D,); (0, 0) of none."""
     table = list(rows)
     return np.stack(table) if table else np.empty((0, 0), np.float32)
-
-
-def histogram(picture: Pixels) -> Features:
-    """The share of pixels in each sixteenth of the red, green and blue range, under a square root: (48,)."""
-    counts = np.stack([np.bincount(picture[..., c].ravel() // (256 // BINS), minlength=BINS) for c in range(3)])
-    shares: Features = np.sqrt(counts / counts.sum(axis=1, keepdims=True)).astype(np.float32)
-    return shares.ravel()

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import torch
 
 from translate.evaluate.appearance import colourfulness, edge_correlation, sharpness
@@ -55,7 +54,8 @@ def evaluate(
         report.results[row] = distances(features["real"], features[row])
     for name, (before, after) in pairs.items():
         if name in report.pictures["source"] and name in report.pictures["fake"]:
-            report.pictures["fake"][name]["edge_correlation"] = _edges_kept(reader, before, after)
+            (_, x), (_, y) = reader.pictures((before, after))
+            report.pictures["fake"][name]["edge_correlation"] = edge_correlation(small(x), small(y))
     report.add_means()
     if (fewest := min(map(len, features.values()))) < FEW:
         report.notes.append(
@@ -85,10 +85,3 @@ def _features(network: FeatureNetwork, files: dict[str, Path], reader: Reader, f
             yield small(pixels)
 
     return stacked(embed(network, pictures()))
-
-
-def _edges_kept(reader: Reader, before: Path, after: Path) -> float:
-    """The edge correlation of two pictures at a short side of 256 pixels, the second at the size of the first."""
-    (_, x), (_, y) = reader.pictures((before, after))
-    x, y = small(x), small(y)
-    return edge_correlation(x, cv2.resize(y, (x.shape[1], x.shape[0]), interpolation=cv2.INTER_AREA))

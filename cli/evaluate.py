@@ -178,7 +178,7 @@ def _finish(report: "Report", json: Path | None, device: str = "cpu") -> None:
     rows = {of: figures for of, figures in report.results.items() if figures}
     names = sorted({name for figures in rows.values() for name in figures}, key=list(MEASURES).index)
     table = Table(box=None, pad_edge=False)
-    table.add_column("mean (95 % interval)")
+    table.add_column("figure (95 % interval)")
     for of in rows:
         count = len(report.pictures.get(of, {}))
         table.add_column(f"{of} ({count})" if count else of, justify="right")

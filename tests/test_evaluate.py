@@ -121,6 +121,24 @@ def test_sr_names_what_it_leaves_out(run: Run, hr: Path, photo: Photo, tmp_path:
     assert set(figures()["skipped"]) == {str(lr / "a.png"), str(hr / "b.png")}
 
 
+def test_sr_finds_the_scale_and_leaves_out_what_has_none(run: Run, photo: Photo, tmp_path: Path) -> None:
+    """The first pair says it; where the small picture is not smaller, or the original hardly there, there is none."""
+    for name, high, low in (("a", 60, 20), ("b", 63, 21), ("c", 30, 40), ("d", 2, 1)):
+        photo(tmp_path / "hr" / f"{name}.png", high, high)
+        photo(tmp_path / "lr" / f"{name}.png", low, low)
+    ran = run("evaluate", "sr", "--hr", "hr", "--lr", "lr", "--json", "f.json")
+    assert (ran.code, figures()["protocol"]["scale"], figures()["protocol"]["border"]) == (1, 3, 3)
+    assert set(figures()["pictures"]["bicubic"]) == {"a", "b"}
+    assert "skipped: hr/c.png: is 30 × 30, not 3 times its small counterpart of 40 × 40" in ran.out
+    assert "skipped: hr/d.png: is 2 × 2, too small to be 3 times anything" in ran.out
+    for name in ("a", "b"):
+        (tmp_path / "hr" / f"{name}.png").unlink()
+        (tmp_path / "lr" / f"{name}.png").unlink()
+    ran = run("evaluate", "sr", "--hr", "hr", "--lr", "lr")
+    assert ran.code == 1
+    assert "hr has 0 usable images" in ran.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -52,39 +52,30 @@ def evaluate(
     reader = reader or Reader()
     if (test_a is None) != (test_b is None):
         raise InputError("give both test folders, or neither to hold back some of the training pictures")
-    if test_a and test_b:
-        folders = {"a": (train_a, test_a), "b": (train_b, test_b)}
-        learn = {kind: find(folder) for kind, (folder, _) in folders.items()}
-        test = {kind: find(folder) for kind, (_, folder) in folders.items()}
-    else:
-        folders = {"a": (train_a, train_a), "b": (train_b, train_b)}
-        every = {"a": find(train_a), "b": find(train_b)}
-        test = {kind: dict(list(files.items())[::HELD_BACK]) for kind, files in every.items()}
-        learn = {
-            kind: {name: path for name, path in files.items() if name not in test[kind]}
-            for kind, files in every.items()
-        }
-    given = [folder.resolve() for folder in (train_a, train_b, test_a, test_b) if folder]
-    if len(set(given)) < len(given):
+    given = [folder for folder in (train_a, train_b, test_a, test_b) if folder]
+    if len({folder.resolve() for folder in given}) < len(given):
         raise InputError(f"the same folder is given twice: {', '.join(shown(folder) for folder in given)}")
+    (learn_a, tests_a), (learn_b, tests_b) = _split(train_a, test_a), _split(train_b, test_b)
     fakes = find(fake)
     network = placed(FeatureNetwork(), torch.device(device))
 
-    kinds = {kind: _seen(network, files, reader, mirrored=True)[1] for kind, files in learn.items()}
-    for kind, features in kinds.items():
-        require(len(features) // 2, LEAST, folders[kind][0])
-    judge = Judge(list(kinds.values()))
+    kinds = []
+    for folder, files in ((train_a, learn_a), (train_b, learn_b)):
+        names, features = _seen(network, files, reader, mirrored=True)
+        require(len(names), LEAST, folder)
+        kinds.append(features)
+    judge = Judge(kinds)
 
     protocol = {"train_a": train_a, "train_b": train_b, "test_a": test_a, "test_b": test_b, "fake": fake}
     report = Report("domain", {name: path and str(path) for name, path in protocol.items()}, skipped=reader.skipped)
     report.protocol["features"] = f"{NETWORK} and a colour histogram, short side {SHORT_SIDE}"
     right = tested = 0
-    for row, named, folder in (
-        ("real a", test["a"], folders["a"][1]),
-        ("real b", test["b"], folders["b"][1]),
+    for row, files, folder in (
+        ("real a", tests_a, test_a or train_a),
+        ("real b", tests_b, test_b or train_b),
         ("fake", fakes, fake),
     ):
-        names, features = _seen(network, named, reader)
+        names, features = _seen(network, files, reader)
         require(len(names), 1, folder)
         sure = judge.probabilities(features)[:, 1]
         report.pictures[row] = {name: {"b": float(p)} for name, p in zip(names, sure, strict=True)}
@@ -100,6 +91,15 @@ def evaluate(
             "its verdict on the fakes means little"
         )
     return report
+
+
+def _split(train: Path, test: Path | None) -> tuple[dict[str, Path], dict[str, Path]]:
+    """The files to learn from and those to test with."""
+    files = find(train)
+    if test:
+        return files, find(test)
+    held_back = dict(list(files.items())[::HELD_BACK])
+    return {name: path for name, path in files.items() if name not in held_back}, held_back
 
 
 def _seen(

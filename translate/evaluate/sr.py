@@ -50,14 +50,15 @@ def evaluate(
         if scale not in (None, translator.model.scale):
             raise InputError(f"the weights enlarge ×{translator.model.scale}, not ×{scale}; leave --scale out")
         scale = translator.model.scale
-    report = Report("sr", {"hr": str(hr), "lr": lr and str(lr)}, skipped=reader.skipped)
-    report.pictures = {"original": {}, "bicubic": {}}
+    protocol = {"hr": str(hr), "lr": lr and str(lr)}
+    report = Report("sr", protocol, skipped=reader.skipped, pictures={"original": {}, "bicubic": {}})
     for name, path in find(hr).items():
         high, low = reader.read(path), reader.read(lows[name]) if lr else None
         result = reader.read(results[name]) if restored else None
         if high is None or (lr and low is None) or (restored and result is None):
             continue
-        scale = scale or (round(high.pixels.shape[0] / low.pixels.shape[0]) if low else 4)
+        if scale is None:
+            scale = max(round(high.pixels.shape[0] / low.pixels.shape[0]), 2) if low else 4
         try:
             figures = _measure(high, low, result, scale, translator, channel, scale if border is None else border)
         except ImageError as error:
@@ -82,6 +83,8 @@ def _measure(
 ) -> dict[str, dict[str, float]]:
     """The figures of one picture, by method."""
     height, width = (side - side % scale for side in high.pixels.shape[:2])
+    if not min(height, width):
+        raise ImageError(f"is {_size(high)}, too small to be {scale} times anything")
     if low is None:
         low = Picture(bicubic.reduce(high.pixels[:height, :width], scale), grey=high.grey)
     small = low.pixels.shape[:2]

@@ -42,7 +42,7 @@ def evaluate(
     pairs = match(source, fake) if source else {}
     network = placed(FeatureNetwork(), torch.device(device))
     protocol = {row: str(folder) for row, folder in folders.items()}
-    report = Report("unpaired", protocol, skipped=reader.skipped)
+    report = Report("unpaired", protocol, {row: {} for row in files}, skipped=reader.skipped)
     report.protocol |= {"features": f"{NETWORK}, short side {SHORT_SIDE}", "neighbours": NEIGHBOURS}
 
     features = {}

@@ -10,12 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from translate.device import PRECISIONS
+from translate.features import FeatureNetwork
 from translate.models.colouriser import FINEST, GRID, Colouriser
 from translate.models.layers import placed
 from translate.train import distributed
 from translate.train.accumulate import backward, passes
 from translate.train.data import Crops
-from translate.train.features import FeatureNetwork
 from translate.train.guard import Guard
 from translate.train.options import Colourise
 from translate.train.sheet import save_sheet

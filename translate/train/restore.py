@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from translate.device import PRECISIONS
+from translate.features import FeatureNetwork
 from translate.models.layers import placed
 from translate.models.restorer import Restorer
 from translate.train import distributed
 from translate.train.accumulate import backward, passes
 from translate.train.damage import damage_and_mask
 from translate.train.data import Crops
-from translate.train.features import FeatureNetwork
 from translate.train.guard import Guard
 from translate.train.options import Restore
 from translate.train.sheet import save_sheet

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from translate.device import PRECISIONS
 from translate.features import FeatureNetwork
-from translate.models.colouriser import FINEST, GRID, Colouriser
+from translate.models.colouriser import FINEST, GRID, Colouriser, lightness_of, luma
 from translate.models.layers import placed
 from translate.train import distributed
 from translate.train.accumulate import backward, passes
@@ -63,8 +63,8 @@ def train(
 
     def draw(count: int, share: slice = slice(None)) -> tuple[Tensor, Tensor]:
         """L (B, 1, S, S), and ab (B, 2, S/4, S/4) averaged over the pixels that one colour stands for."""
-        lab = rgb_to_lab((photos.batch(count, share).to(device) + 1) / 2)
-        return lab[:, :1], F.avg_pool2d(lab[:, 1:], STRIDE)
+        rgb = (photos.batch(count, share).to(device) + 1) / 2
+        return lightness_of(rgb), F.avg_pool2d(rgb_to_lab(rgb)[:, 1:], STRIDE)
 
     with torch.random.fork_rng(devices=[]):
         importance = _importance(network.bins, draw(256)[1], config.uniform)
@@ -76,7 +76,7 @@ def train(
         checkpoint.save(step)
         save_weights(out / "colourise.safetensors", ema.network)
         with torch.no_grad():
-            grey = rgb_to_lab(samples)[:, :1].expand(-1, 3, -1, -1) / 100
+            grey = luma(samples).expand(-1, 3, -1, -1)
             save_sheet(out / "samples.png", [grey, ema.network(samples), samples])
 
     count, share = config.batch * config.accumulate, distributed.share(config.batch, config.accumulate)

@@ -92,7 +92,13 @@ def _parameter(name: str, hint: Any, default: Any) -> inspect.Parameter:
     )
 
 
-for _module, _config in (("cyclegan", options.CycleGAN), ("srgan", options.SRGAN)):
+for _module, _config in {
+    "cyclegan": options.CycleGAN,
+    "srgan": options.SRGAN,
+    "pix2pix": options.Pix2Pix,
+    "colourise": options.Colourise,
+    "restore": options.Restore,
+}.items():
     _recipe(_module, _config)
 
 

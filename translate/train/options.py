@@ -123,6 +123,79 @@ class SRGAN(Adversarial):
             raise InputError(f"--gan-steps {self.gan_steps} are more than --steps {self.steps}")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Pix2Pix(Adversarial):
+    """Learn to turn one kind of picture into another from pairs (arXiv:1611.07004).
+
+    The pairs are in --a and --b, files of the same name; or in --pairs, side by side in one file; or they are made from
+    --photos, whose sources are drawn as sketches or made grey.
+    """
+
+    a: Annotated[str, About("Folder of sources.")] = ""
+    b: Annotated[str, About("Folder of targets.")] = ""
+    pairs: Annotated[str, About("Folder of files with A in the left half and B in the right.")] = ""
+    direction: Annotated[Literal["AtoB", "BtoA"], About("Of --pairs: which half becomes the other.")] = "AtoB"
+    photos: Annotated[tuple[str, ...], About("Folder of targets; may be given several times.")] = ()
+    source: Annotated[Literal["sketch", "grey"], About("What is made of --photos.")] = "sketch"
+    size: Size = 256
+    load: Load = (256, 286)
+    generator: Annotated[
+        Literal["unet", "resnet"], About("unet: the paper's; resnet: CycleGAN's, for pictures of any size.")
+    ] = "unet"
+    width: Width = 64
+    blocks: Annotated[int, About("Residual blocks of the resnet.", 1)] = 9
+    discriminator: Judge = "patch"
+    l1: Annotated[float, About("Weight of the L1 distance to the target.", 0)] = 100.0
+    feature: Annotated[float, About("Weight of the distance in ImageNet features; 0 leaves it out.", 0)] = 0.0
+    adversarial: Weight = 1.0
+
+    def __post_init__(self) -> None:
+        if [bool(self.a and self.b), bool(self.pairs), bool(self.photos)].count(True) != 1:
+            raise InputError("give the pairs in one way: --a and --b, or --pairs, or --photos")
+        _fits(self.size, self.load)
+        if self.generator == "unet" and self.size.bit_count() != 1:
+            raise InputError(f"--size {self.size} must be a power of two for a U-Net; or take --generator resnet")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Colourise(Run):
+    """Learn to colour grey photographs, from colour photographs alone (arXiv:1603.08511)."""
+
+    photos: Annotated[tuple[str, ...], About("Folder of colour photographs; may be given several times.")]
+    batch: Batch = 16
+    size: Size = 192
+    load: Load = (192, 288)
+    width: Annotated[int, About("Channels of the decoder.", 1)] = 64
+    lr: Rate = 4e-4
+    encoder_lr: Annotated[float, About("Learning rate of the ImageNet encoder; 0 leaves it as it is.", 0)] = 1e-4
+    uniform: Annotated[float, About("0: rare colours count far more than frequent ones; 1: alike.", 0, 1)] = 0.8
+    temperature: Annotated[float, About("1 takes the mean colour, 0 the likeliest: lower is bolder.", 0, 1)] = 0.4
+
+    def __post_init__(self) -> None:
+        _fits(self.size, self.load)
+        if self.size % 32:
+            raise InputError(f"--size {self.size} must be a multiple of 32")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restore(Run):
+    """Learn to make old photographs new, from photographs in good condition alone, which are aged at random."""
+
+    photos: Annotated[tuple[str, ...], About("Folder of good photographs; may be given several times.")]
+    batch: Batch = 16
+    size: Size = 128
+    load: Load = (128, 288)
+    width: Annotated[int, About("Channels at full size.", 1)] = 16
+    lr: Rate = 3e-4
+    grey: Annotated[float, About("Share of the photographs that are made grey before they age.", 0, 1)] = 0.4
+    feature: Annotated[float, About("Weight of the distance in ImageNet features; 0 leaves it out.", 0)] = 0.0
+
+    def __post_init__(self) -> None:
+        _fits(self.size, self.load)
+        if self.size % 8:
+            raise InputError(f"--size {self.size} must be a multiple of 8")
+
+
 def _fits(size: int, load: tuple[int, int]) -> None:
     if size % 4 or not size <= load[0] <= load[1]:
         raise InputError(f"--size {size} must be a multiple of 4, and --load {load[0]} {load[1]} must not be below it")

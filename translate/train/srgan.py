@@ -1,6 +1,5 @@
 """The SRGAN recipe: photographs alone (Ledig et al. 2017, arXiv:1609.04802, section 2)."""
 
-import math
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -11,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from translate.device import PRECISIONS
+from translate.features import FeatureNetwork
 from translate.models.layers import placed
 from translate.models.patchgan import UNetDiscriminator
 from translate.models.srgan import SRResNet
@@ -18,12 +18,11 @@ from translate.train import distributed
 from translate.train.accumulate import backward, passes
 from translate.train.augment import DRAWS, diffaugment
 from translate.train.data import SuperResolutionPatches
-from translate.train.features import FeatureNetwork
 from translate.train.guard import Guard
 from translate.train.losses import discriminator_loss, generator_loss, penalty
 from translate.train.options import SRGAN
 from translate.train.sheet import save_sheet
-from translate.train.state import Checkpoint, Ema, Step, read_checkpoint, restore
+from translate.train.state import Checkpoint, Ema, Step, cosine, read_checkpoint, restore
 from translate.weights.files import save_weights
 
 
@@ -90,7 +89,7 @@ def train(
         began = time.perf_counter()
         adversarial = step >= pixel_steps
         for group in optimise_g.param_groups:
-            group["lr"] = config.gan_lr if adversarial else config.lr * _cosine(step, pixel_steps)
+            group["lr"] = config.gan_lr if adversarial else config.lr * cosine(step, pixel_steps)
         low, high = (batch.to(device) for batch in patches.batch(count, share))
         views, mix = torch.rand(count, 2, DRAWS)[share], torch.rand(count)[share]
         top, left = torch.randint(8, (2,)).tolist()
@@ -135,8 +134,3 @@ def train(
         if saved_now:
             finish(step + 1)
         yield Step(step + 1, config.steps, values, time.perf_counter() - began, saved_now)
-
-
-def _cosine(step: int, steps: int) -> float:
-    """Learning rate over a run: a short linear start, then half a cosine to zero."""
-    return min(1.0, (step + 1) / 200) * (1 + math.cos(math.pi * step / max(steps, 1))) / 2

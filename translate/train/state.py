@@ -1,6 +1,7 @@
 """What every recipe needs beside its loop: exact checkpoints, averaged weights, an image pool."""
 
 import logging
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,3 +166,8 @@ def restore(parts: dict[str, Any], saved: dict[str, Any], path: Path) -> None:
             part.load_state_dict(saved[name])
         except (RuntimeError, ValueError) as error:  # shapes differ
             raise TrainingError(f"{path}: its {name} has other layers than this run (width, blocks, norm …)") from error
+
+
+def cosine(step: int, steps: int) -> float:
+    """Learning rate over a run: a short linear start, then half a cosine to zero."""
+    return min(1.0, (step + 1) / 200) * (1 + math.cos(math.pi * step / max(steps, 1))) / 2

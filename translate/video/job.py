@@ -16,7 +16,7 @@ from translate.engine import Done, overlapped, reason
 from translate.errors import ImageError, InputError, VideoError
 from translate.formats import DEFAULT_MAX_PIXELS
 from translate.frames import Job, shown
-from translate.translator import Translator, resized
+from translate.translator import Ready, resized
 from translate.video import mux, write
 from translate.video.read import Frame, Video, exact
 from translate.video.segments import Work
@@ -66,7 +66,7 @@ class Progress:
     note: str | None = None
 
 
-def run(translator: Translator, job: Job, options: Options) -> Iterator[Progress | Done]:
+def run(translator: Ready, job: Job, options: Options) -> Iterator[Progress | Done]:
     """Make one video: any number of `Progress`, and one `Done` at the end.
 
     Stopped at any moment, it goes on from the last whole segment when it is called again with the same arguments.
@@ -93,9 +93,9 @@ def run(translator: Translator, job: Job, options: Options) -> Iterator[Progress
         yield Done(job.source, job.target, "failed", advice, time.perf_counter() - began)
 
 
-def _made(translator: Translator, job: Job, options: Options) -> Iterator[Progress | Done]:
+def _made(translator: Ready, job: Job, options: Options) -> Iterator[Progress | Done]:
     began = time.perf_counter()
-    with Video(job.source, smooth=translator.model.scale > 1) as video:
+    with Video(job.source, smooth=translator.scale > 1) as video:
         name, codec, settings = write.chosen(options.codec, video.bits, options.crf, options.preset)
         if not codec.mp4 and job.target.suffix.lower() == ".mp4":
             raise InputError(f"{name} is not for mp4; name the output .mkv, with --out")
@@ -146,7 +146,7 @@ def _made(translator: Translator, job: Job, options: Options) -> Iterator[Progre
         yield Done(job.source, job.target, "failed" if problem else "done", "; ".join(notes), seconds)
 
 
-def _pictures(translator: Translator, job: Job, options: Options) -> Iterator[Progress | Done]:
+def _pictures(translator: Ready, job: Job, options: Options) -> Iterator[Progress | Done]:
     """Every frame as a PNG; those that are there are not made again."""
     began = time.perf_counter()
     times: list[str] = []
@@ -163,7 +163,7 @@ def _pictures(translator: Translator, job: Job, options: Options) -> Iterator[Pr
         images.write(item[0], item[1].picture)
 
     with (
-        Video(job.source, smooth=translator.model.scale > 1) as video,
+        Video(job.source, smooth=translator.scale > 1) as video,
         ThreadPoolExecutor(1, "decode") as reader,
         ThreadPoolExecutor(1, "encode") as writer,
     ):
@@ -191,13 +191,13 @@ def _ahead(pool: ThreadPoolExecutor, frames: Iterator[Frame]) -> Iterator[Frame]
     return (frame for frame in itertools.takewhile(lambda frame: frame is not None, decoded) if frame)
 
 
-def _computed(translator: Translator, frames: Iterator[Frame], options: Options) -> Iterator[tuple[Frame, Frame]]:
+def _computed(translator: Ready, frames: Iterator[Frame], options: Options) -> Iterator[tuple[Frame, Frame]]:
     """Each frame with its result."""
     while group := list(itertools.islice(frames, options.batch)):
         yield from zip(group, _translated(translator, group, options), strict=True)
 
 
-def _translated(translator: Translator, group: list[Frame], options: Options) -> list[Frame]:
+def _translated(translator: Ready, group: list[Frame], options: Options) -> list[Frame]:
     height, width = group[0].picture.pixels.shape[:2]
     if height * width > options.max_pixels:
         raise VideoError(f"{width} × {height} pixels are more than --max-pixels {options.max_pixels:,}; raise it")

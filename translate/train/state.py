@@ -134,7 +134,7 @@ class Checkpoint:
         state = read_checkpoint(self.path)
         saved = state.get("config", {})
         for name, value in self.config.items():
-            if name not in ("steps", "gan_steps") and saved.get(name) != value:
+            if name not in ("steps", "gan_steps") and saved.get(name, value) != value:  # an older version lacks some
                 raise TrainingError(
                     f"{self.path} was made with {name}={saved.get(name)}, not {value}; "
                     "resume with the options that it was started with"

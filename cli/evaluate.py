@@ -148,7 +148,7 @@ def _start(json: Path | None, channel: str = "y") -> "Channel":
 
 
 class _Watched:
-    """A reader within a line on a terminal that counts the pictures."""
+    """A reader with a line on a terminal that counts the pictures; at the end, names those that could not be used."""
 
     def __enter__(self) -> "Reader":
         from rich.console import Console
@@ -164,10 +164,13 @@ class _Watched:
             count += 1
             self._status.update(f"{count} pictures read")
 
-        return Reader(seen)
+        self._reader = Reader(seen)
+        return self._reader
 
     def __exit__(self, *error: object) -> None:
         self._status.stop()
+        for path, reason in self._reader.skipped.items():
+            typer.echo(f"skipped: {shown(path)}: {reason}")
 
 
 def _finish(report: "Report", json: Path | None, device: str = "cpu") -> None:
@@ -189,8 +192,6 @@ def _finish(report: "Report", json: Path | None, device: str = "cpu") -> None:
     console.print(table)
     for note in report.notes:
         typer.echo(f"note: {note}")
-    for path, reason in report.skipped.items():
-        typer.echo(f"skipped: {shown(path)}: {reason}")
     if json:
         report.write(json, device)
         typer.echo(f"figures: {shown(json)}")

@@ -203,7 +203,7 @@ def test_paired_names_what_it_leaves_out(run: Run, photos: Path, photo: Photo, t
     assert ran.code == 1
     assert "skipped: fake/a.png: is 28 × 21, but its counterpart 28 × 20" in ran.out
     assert "skipped: fake/b.jpg: is damaged or cut short" in ran.out
-    assert "fake (1)" in ran.lines[0]
+    assert "fake (1)" in ran.out
 
 
 def test_paired_without_a_pair_left(run: Run, photo: Photo, tmp_path: Path) -> None:
@@ -211,7 +211,20 @@ def test_paired_without_a_pair_left(run: Run, photo: Photo, tmp_path: Path) -> N
     photo(tmp_path / "fake" / "a.png", 21, 28)
     ran = run("evaluate", "paired", "--real", "real", "--fake", "fake")
     assert ran.code == 1
+    assert "skipped: fake/a.png: is 28 × 21, but its counterpart 28 × 20" in ran.out
     assert "fake has 0 usable images; at least 1 are needed" in ran.err
+
+
+def test_hidden_files_are_left_out_and_links_to_nowhere_are_named(run: Run, photos: Path) -> None:
+    (photos / ".a.png").write_bytes(b"")
+    (photos / "folder.png").mkdir()
+    (photos / "lost.png").symlink_to("nowhere.png")
+    ran = run("evaluate", "paired", "--real", "photos", "--fake", "photos")
+    assert ran.code == 1
+    assert [line for line in ran.lines if line.startswith("skipped: ")] == [
+        "skipped: photos/lost.png: cannot be opened: no such file or folder; check the name"
+    ]
+    assert "fake (3)" in ran.out
 
 
 # Features, unpaired and domain

@@ -2,6 +2,8 @@
 
 import itertools
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,8 +23,20 @@ def embed(network: FeatureNetwork, pictures: Iterable[Pixels]) -> Iterator[Featu
     for _, alike in itertools.groupby(pictures, lambda picture: picture.shape):
         while batch := list(itertools.islice(alike, BATCH)):
             x = torch.from_numpy(np.stack(batch)).to(device).permute(0, 3, 1, 2) / 255  # channels last in memory
-            with torch.inference_mode():
-                yield from network.embed(x).cpu().numpy()
+            with torch.inference_mode(), _whole_float32():
+                rows = network.embed(x).cpu().numpy()
+            yield from rows
+
+
+@contextmanager
+def _whole_float32() -> Iterator[None]:
+    """Keep a GPU from rounding the factors of float32 convolutions to 10 bits, as it otherwise may."""
+    settings: Any = torch.backends.cudnn.conv  # type: ignore[attr-defined]
+    before, settings.fp32_precision = settings.fp32_precision, "ieee"
+    try:
+        yield
+    finally:
+        settings.fp32_precision = before
 
 
 def stacked(rows: Iterable[Features]) -> Features:

@@ -52,10 +52,10 @@ def find(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise InputError(f"{shown(folder)} is {'not a folder' if folder.exists() else 'not there'}; name a folder")
     found: dict[str, Path] = {}
-    for path in sorted(path for path in folder.rglob("*") if images.is_image(path) and path.is_file()):
+    for path in sorted(path for path in folder.rglob("*") if images.is_image(path)):
         inside = path.relative_to(folder)
-        if any(part.startswith(".") for part in inside.parts):
-            continue
+        if any(part.startswith(".") for part in inside.parts) or not (path.is_file() or path.is_symlink()):
+            continue  # a link that leads nowhere is named when it is read
         name = inside.with_suffix("").as_posix()
         if name in found:
             raise InputError(f"{shown(found[name])} and {shown(path)} have one name; move one of them away")

@@ -109,6 +109,17 @@ def test_sr_of_the_originals_themselves_is_infinite(run: Run, hr: Path) -> None:
     assert figures()["results"]["restored"]["ssim"]["value"] == pytest.approx(1)
 
 
+def test_one_equal_picture_does_not_make_the_mean_infinite(run: Run, hr: Path, tmp_path: Path) -> None:
+    lr = reduced(hr, tmp_path / "lr")
+    assert run("upscale", "--x4", lr, "--out", "made", "--precision", "fp32").code == 0
+    name = min(path.name for path in hr.iterdir())
+    (Path("made") / name).write_bytes((hr / name).read_bytes())
+    ran = run("evaluate", "sr", "--hr", hr, "--restored", "made", "--json", "f.json")
+    assert "note: psnr: 1 infinite of 3 left out (restored)" in ran.lines
+    others = [figure["psnr"] for figure in figures()["pictures"]["restored"].values() if figure["psnr"] is not None]
+    assert figures()["results"]["restored"]["psnr"]["value"] == pytest.approx(sum(others) / 2)
+
+
 def test_sr_names_what_it_leaves_out(run: Run, hr: Path, photo: Photo, tmp_path: Path) -> None:
     lr = reduced(hr, tmp_path / "lr")
     (lr / "a.png").write_bytes(b"")

@@ -40,13 +40,20 @@ class Report:
     skipped: dict[Path, str] = field(default_factory=dict)
 
     def add_means(self) -> None:
-        """Take the mean of every measure of the pictures into the results."""
+        """Take the mean of every measure of the pictures into the results, infinite ones left out where others are not.
+
+        One picture that is equal to its counterpart would otherwise make the mean PSNR of a hundred infinite.
+        """
         for of, pictures in self.pictures.items():
             values: dict[str, list[float]] = {}
             for figures in pictures.values():
                 for name, value in figures.items():
                     values.setdefault(name, []).append(value)
-            self.results.setdefault(of, {}).update({name: intervals.mean(each) for name, each in values.items()})
+            for name, each in values.items():
+                finite = [value for value in each if math.isfinite(value)]
+                if 0 < len(finite) < len(each):
+                    self.notes.append(f"{name}: {len(each) - len(finite)} infinite of {len(each)} left out ({of})")
+                self.results.setdefault(of, {})[name] = intervals.mean(finite or each)
 
     def write(self, path: Path, device: str = "cpu") -> None:
         """Write it as JSON, whole or not at all; what is infinite becomes null."""

@@ -87,18 +87,34 @@ def pull(
 @app.command()
 def export(
     name: Annotated[str, typer.Argument(help="One of `translate weights list`, or a file.")],
-    safetensors: Annotated[Path, typer.Option(help="The file to write, with our names and in float32.")],
+    safetensors: Annotated[Path | None, typer.Option(help="The file to write, with our names and in float32.")] = None,
+    onnx: Annotated[Path | None, typer.Option(help="The file to write, for one picture of any size.")] = None,
 ) -> None:
-    """Write weights as one safetensors file, whatever they were read from."""
-    if safetensors.suffix != ".safetensors" or safetensors.exists():
-        raise InputError(f"{safetensors} {'is there already' if safetensors.exists() else 'must end in .safetensors'}")
+    """Write weights as one safetensors or ONNX file, whatever they were read from."""
+    outputs = [(out, suffix) for out, suffix in ((safetensors, ".safetensors"), (onnx, ".onnx")) if out is not None]
+    if not outputs:
+        raise InputError("say what to write, with --safetensors FILE or --onnx FILE")
+    for out, suffix in outputs:
+        if out.suffix != suffix or out.exists():
+            raise InputError(f"{out} {'is there already' if out.exists() else f'must end in {suffix}'}")
     path, _ = registry.find(name)
     from translate import checkpoints
-    from translate.weights.files import save_weights
 
     model = checkpoints.load(path)
-    save_weights(safetensors, model.network, next(model.network.parameters()).dtype)
-    typer.echo(f"{safetensors}: {model.architecture} ×{model.scale}")
+    if safetensors is not None:
+        from translate.weights.files import save_weights
+
+        save_weights(safetensors, model.network, next(model.network.parameters()).dtype)
+        typer.echo(f"{safetensors}: {model.architecture} ×{model.scale}")
+    if onnx is not None:
+        from translate.export import OPSET, to_onnx
+
+        apart = to_onnx(model, onnx)
+        typer.echo(
+            f"{onnx}: {model.architecture} ×{model.scale}, opset {OPSET}, any height and width"
+            f"{f' in multiples of {model.multiple_of}' * (model.multiple_of > 1)}; "
+            f"onnxruntime differs from torch by {apart:.1e} at most, at two sizes"
+        )
 
 
 def _keep(entry: Entry, file: Path) -> None:

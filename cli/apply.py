@@ -32,6 +32,12 @@ Quality = Annotated[int | None, typer.Option(min=1, max=100, help="Of JPEG (95) 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Make again what is there already.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="One line of JSON a file on stdout.")]
+ColourMatch = Annotated[
+    str, typer.Option(help="none, or low-frequency: shrunk again, the result has the colours of the input.")
+]
+Statistics = Annotated[
+    str, typer.Option(help="Of batch norms that leave the choice (pix2pix): those of the image, or of training.")
+]
 Codec = Annotated[str | None, typer.Option(help="Of videos: h264 (hevc for 10 bit) by default, av1, prores, ffv1.")]
 Crf = Annotated[int | None, typer.Option(min=0, max=63, help="Of videos: lower is better and larger; 18 for h264.")]
 Preset = Annotated[str | None, typer.Option(help="Of videos: the encoder's speed, such as fast or slow.")]
@@ -53,6 +59,7 @@ def cyclegan(
     batch: Batch = 1,
     size: Size = "native",
     tile: Tile = "auto",
+    statistics: Statistics = "image",
     format: Format = None,
     quality: Quality = None,
     overwrite: Overwrite = False,
@@ -94,6 +101,7 @@ def cyclegan(
         dry_run=dry_run,
         json=json,
         scale=1,
+        trained=trained(statistics),
     )
 
 
@@ -110,6 +118,7 @@ def upscale(
     batch: Batch = 1,
     size: Size = "native",
     tile: Tile = "auto",
+    colour_match: ColourMatch = "none",
     format: Format = None,
     quality: Quality = None,
     overwrite: Overwrite = False,
@@ -130,6 +139,8 @@ def upscale(
     """
     if x2 and x4:
         raise InputError("--x2 and --x4 cannot both be; choose one")
+    if colour_match not in ("none", "low-frequency"):
+        raise InputError(f"--colour-match is {colour_match!r}; it takes none or low-frequency")
     scale = 2 if x2 else 4
     _apply(
         paths,
@@ -150,6 +161,7 @@ def upscale(
         dry_run=dry_run,
         json=json,
         scale=scale,
+        colour_match=colour_match != "none",
     )
 
 
@@ -167,6 +179,8 @@ def _apply(
     dry_run: bool,
     json: bool,
     scale: int,
+    colour_match: bool = False,
+    trained: bool = False,
 ) -> None:
     """Plan the job, load the network, and run it with a progress display."""
     from translate.cli import progress
@@ -192,9 +206,13 @@ def _apply(
 
     from translate import checkpoints, engine  # here, as they import torch
 
-    model = checkpoints.load(path)
+    model = checkpoints.load(path, trained=trained)
     if model.scale != scale:
         raise UnknownModelError(f"{weights} enlarges ×{model.scale}, not ×{scale}; choose other weights")
+    if colour_match:
+        from translate.models.colour import matched
+
+        model = matched(model)
     ready = engine.Translator(model, **translator)
     report.say(f"{frames.shown(Path(weights).stem)} on {ready.device} in {ready.precision}")
     for note in model.notes:
@@ -221,6 +239,7 @@ def _make_videos(
         made_by = {
             "--weights": hashlib.file_digest(file, "sha256").hexdigest(),
             "--device or --precision": f"{ready.device} {ready.precision}",
+            "--colour-match": type(ready.model.network).__name__,
         }
     used = {name: value for name, value in options.items() if name != "quality"}
     for job in jobs:
@@ -261,6 +280,13 @@ def _short_side(size: str) -> int | None:
     if not size.isdecimal() or int(size) < 1:
         raise InputError(f"--size is {size!r}; it takes native, or a number of pixels")
     return int(size)
+
+
+def trained(statistics: str) -> bool:
+    """Whether --statistics means those of training."""
+    if statistics not in ("image", "training"):
+        raise InputError(f"--statistics is {statistics!r}; it takes image or training")
+    return statistics == "training"
 
 
 def _tile(tile: str) -> str | int:

@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 import typer
 
+from translate.cli.apply import Statistics, trained
 from translate.errors import InputError, UnknownModelError
 from translate.weights import download, own, registry
 from translate.weights.registry import Entry
@@ -43,17 +44,26 @@ def info(name: Annotated[str, typer.Argument(help="One of `translate weights lis
 
 
 @app.command()
-def add(file: Annotated[Path, typer.Argument(help="A checkpoint of any known network.")], name: Name = None) -> None:
+def add(
+    file: Annotated[Path, typer.Argument(help="A checkpoint of any known network.")],
+    name: Name = None,
+    statistics: Statistics = "image",
+) -> None:
     """Make a checkpoint one of the listed weights: recognised, and converted once to safetensors."""
     name = name or file.stem
     own.require_free(name)
-    _keep(Entry(name, "", "", "not known; see where it came from", "", source=str(file.absolute())), file)
+    _keep(
+        Entry(name, "", "", "not known; see where it came from", "", source=str(file.absolute())),
+        file,
+        trained(statistics),
+    )
 
 
 @app.command()
 def pull(
     what: Annotated[str, typer.Argument(metavar="NAME|URL", help="One of `translate weights list`, or an address.")],
     name: Name = None,
+    statistics: Statistics = "image",
 ) -> None:
     """Fetch public weights, check their hash, and convert them once to safetensors."""
     if "://" in what:
@@ -79,7 +89,11 @@ def pull(
     if not (public.sha256 or recorded):
         typer.echo(f"no hash is published for it; that of this download is recorded: {hash_}")
     try:
-        _keep(Entry(name, public.task, "", public.licence, "", public.target, source=public.url), target)
+        _keep(
+            Entry(name, public.task, "", public.licence, "", public.target, source=public.url),
+            target,
+            trained(statistics),
+        )
     finally:
         target.unlink()
 
@@ -117,12 +131,12 @@ def export(
         )
 
 
-def _keep(entry: Entry, file: Path) -> None:
+def _keep(entry: Entry, file: Path, trained: bool) -> None:
     """Convert a checkpoint, put it among the user's own weights, and say what it is."""
     from translate import checkpoints  # here, as it imports torch
     from translate.weights.files import save_weights
 
-    model = checkpoints.load(file)
+    model = checkpoints.load(file, trained=trained)
     entry = replace(
         entry,
         task=entry.task or ("upscale" if model.scale > 1 else "cyclegan"),

@@ -1,6 +1,7 @@
 """What the benchmark scripts share: where a figure was measured, how it is kept, which pictures a folder holds."""
 
 import json
+import os
 import platform
 import subprocess
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ def environment() -> dict[str, Any]:
     return {
         "cpu": cpu_name(),
         "threads": torch.get_num_threads(),
+        "load": round(os.getloadavg()[0], 1),  # of all the programs that ran beside it
         "python": platform.python_version(),
         **{name: version(name) for name in packages},
         "date": datetime.now(UTC).isoformat(timespec="seconds"),

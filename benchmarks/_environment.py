@@ -1,6 +1,7 @@
 """What the benchmark scripts share: where a figure was measured, how it is kept, which pictures a folder holds."""
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 
 def environment() -> dict[str, Any]:
     """The machine, the versions, the date (UTC) and the commit, for the JSON beside every figure."""
-    return {**report.environment(), "commit": commit()}
+    load = round(os.getloadavg()[0], 1)  # of all the programs that ran beside it
+    return {**report.environment(), "load": load, "commit": commit()}
 
 
 def commit() -> str:

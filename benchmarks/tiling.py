@@ -2,7 +2,8 @@
 
 python benchmarks/tiling.py [--weights NAME] [--width 1728] [--height 1152] [--rows 128] [--out FILE.json]
 
-Plain tiles normalise each tile by its own statistics, as most tools do. Times are medians; run it on an idle machine.
+Plain tiles normalise each tile by its own statistics, as most tools do; with a thumbnail, all of them by those that the
+picture has when it is made small (Chen et al. 2022, arXiv:2103.11784). Times are medians; run it on an idle machine.
 """
 
 import argparse
@@ -11,15 +12,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 from _environment import read_rgb, write_report
-from torch import Tensor
+from torch import Tensor, nn
 
-from translate import checkpoints
+from translate import checkpoints, kernels
 from translate.bands import in_bands
 from translate.models import Model
 from translate.tiles import in_tiles
@@ -47,7 +51,36 @@ def ways(model: Model, x: Tensor, rows: int) -> dict[str, Callable[[], Tensor]]:
     def plain() -> Tensor:
         return put_together(in_tiles(network, source, height, width, side=SIDE, halo=HALO, multiple=4), x)
 
-    return {"whole": lambda: network(x), "parts": exact, "plain_tiles": plain}
+    def thumbnail() -> Tensor:
+        small = F.interpolate(
+            x, size=[-(-n * SIDE // max(height, width) // 4) * 4 for n in (height, width)], mode="area"
+        )
+        with learnt(network, small):
+            return plain()
+
+    return {"whole": lambda: network(x), "parts": exact, "plain_tiles": plain, "thumbnail": thumbnail}
+
+
+@contextmanager
+def learnt(network: nn.Module, small: Tensor) -> Iterator[None]:
+    """Let every instance norm of the network take the statistics that it has on this picture."""
+    own, known = kernels.instance_norm, []
+
+    def learn(x: Tensor, *arguments: Any, **options: Any) -> Tensor:
+        known.append(kernels.instance_statistics(x))
+        return own(x, *arguments, **options)
+
+    def apply(x: Tensor, *arguments: Any, **options: Any) -> Tensor:
+        known.append(known.pop(0))  # the norms come in the same order every time
+        return kernels.normalise(x, known[-1], *arguments, **options)
+
+    try:
+        kernels.instance_norm = learn
+        network(small)
+        kernels.instance_norm = apply
+        yield
+    finally:
+        kernels.instance_norm = own
 
 
 def against(whole: Tensor, result: Tensor) -> dict[str, float]:

@@ -83,6 +83,10 @@ def upscale(
     x2: Annotated[
         bool, typer.Option("--x2", help="Twice as wide and as high; needs --weights of that factor.")
     ] = False,
+    colour_match: Annotated[
+        Literal["none", "low-frequency"],
+        typer.Option(help="low-frequency: shrunk again, the result has the colours of the input."),
+    ] = "none",
     *,
     options: Options,
 ) -> None:
@@ -94,7 +98,8 @@ def upscale(
     if x2 and x4:
         raise InputError("--x2 and --x4 cannot both be; choose one")
     scale = 2 if x2 else 4
-    run(paths, f"x{scale}", [_weights("upscale", options, scale=scale)], options, scale=scale)
+    weights = _weights("upscale", options, scale=scale)
+    run(paths, f"x{scale}", [weights], options, scale=scale, colour_match=colour_match == "low-frequency")
 
 
 def _to(task: str, src: list[Path], to: str | None, options: Options) -> None:

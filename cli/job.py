@@ -21,7 +21,14 @@ if TYPE_CHECKING:
 
 
 def run(
-    sources: list[Path], label: str, weights: list[str], options: Options, *, scale: int = 1, **settings: Any
+    sources: list[Path],
+    label: str,
+    weights: list[str],
+    options: Options,
+    *,
+    scale: int = 1,
+    colour_match: bool = False,
+    **settings: Any,
 ) -> None:
     """Translate pictures and videos.
 
@@ -31,6 +38,7 @@ def run(
         weights: names or files, of networks that work one after the other.
         options: of the command line.
         scale: that they enlarge by, together.
+        colour_match: the result of one that enlarges keeps the colours of its input.
         settings: attributes of those networks that have them.
 
     Raises:
@@ -54,14 +62,15 @@ def run(
         raise typer.Exit(int(any(job.problem for job in plan.jobs)))
 
     from translate import checkpoints, engine  # here, as they import torch
+    from translate.models.colour import matched
 
     stages = []
     for name, path in zip(weights, paths, strict=True):
-        model = checkpoints.load(path)
+        model = checkpoints.load(path, trained=options.statistics == "training")
         for attribute, value in settings.items():
             if hasattr(model.network, attribute):
                 setattr(model.network, attribute, value)
-        stages.append(engine.Translator(model, **translator))
+        stages.append(engine.Translator(matched(model) if colour_match else model, **translator))
         report.say(f"{frames.shown(Path(name).stem)} on {stages[-1].device} in {stages[-1].precision}")
         for note in model.notes:
             report.say(f"note: {note}")
@@ -72,7 +81,8 @@ def run(
     made_by = {
         "--weights": " ".join(hashlib.sha256(path.read_bytes()).hexdigest() for path in paths),
         "--device or --precision": f"{ready.device} {ready.precision}",
-        **{f"--{name}": str(value) for name, value in settings.items()},
+        "--statistics": options.statistics,
+        **{f"--{name}": str(value) for name, value in {**settings, "colour-match": colour_match}.items()},
     }
     with report:
         for video, jobs in itertools.groupby(plan.jobs, lambda job: formats.is_video(job.source)):

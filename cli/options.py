@@ -5,12 +5,17 @@ import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
 
 from translate import formats
 from translate.errors import InputError
+
+Statistics = Annotated[
+    Literal["image", "training"],
+    typer.Option(help="Of batch norms that leave the choice (pix2pix): those of the image, or of training."),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +35,7 @@ class Options:
     tile: Annotated[
         str, typer.Option(help="auto, off, or the side in pixels of the parts that large pictures are made in.")
     ] = "auto"
+    statistics: Statistics = "image"
     format: Annotated[str | None, typer.Option(help="png, jpg, webp, tif …; that of the input by default.")] = None
     quality: Annotated[int | None, typer.Option(min=1, max=100, help="Of JPEG (95) and WebP (90).")] = None
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Make again what is there already.")] = False

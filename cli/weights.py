@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 import typer
 
+from translate.cli.options import Statistics
 from translate.errors import InputError, UnknownModelError
 from translate.weights import download, own, registry
 from translate.weights.registry import Entry
@@ -49,17 +50,26 @@ def info(name: Annotated[str, typer.Argument(help="One of `translate weights lis
 
 
 @app.command()
-def add(file: Annotated[Path, typer.Argument(help="A checkpoint of any known network.")], name: Name = None) -> None:
+def add(
+    file: Annotated[Path, typer.Argument(help="A checkpoint of any known network.")],
+    name: Name = None,
+    statistics: Statistics = "image",
+) -> None:
     """Make a checkpoint one of the listed weights: recognised, and converted once to safetensors."""
     name = name or file.stem
     own.require_free(name)
-    _keep(Entry(name, "", "", "not known; see where it came from", "", source=str(file.absolute())), file)
+    _keep(
+        Entry(name, "", "", "not known; see where it came from", "", source=str(file.absolute())),
+        file,
+        statistics == "training",
+    )
 
 
 @app.command()
 def pull(
     what: Annotated[str, typer.Argument(metavar="NAME|URL", help="One of `translate weights list`, or an address.")],
     name: Name = None,
+    statistics: Statistics = "image",
 ) -> None:
     """Fetch public weights, check their hash, and convert them once to safetensors."""
     if "://" in what:
@@ -85,7 +95,11 @@ def pull(
     if not (public.sha256 or recorded):
         typer.echo(f"no hash is published for it; that of this download is recorded: {hash_}")
     try:
-        _keep(Entry(name, public.task, "", public.licence, "", public.target, source=public.url), target)
+        _keep(
+            Entry(name, public.task, "", public.licence, "", public.target, source=public.url),
+            target,
+            statistics == "training",
+        )
     finally:
         target.unlink()
 
@@ -93,26 +107,42 @@ def pull(
 @app.command()
 def export(
     name: Annotated[str, typer.Argument(help="One of `translate weights list`, or a file.")],
-    safetensors: Annotated[Path, typer.Option(help="The file to write, with our names and in float32.")],
+    safetensors: Annotated[Path | None, typer.Option(help="The file to write, with our names and in float32.")] = None,
+    onnx: Annotated[Path | None, typer.Option(help="The file to write, for one picture of any size.")] = None,
 ) -> None:
-    """Write weights as one safetensors file, whatever they were read from."""
-    if safetensors.suffix != ".safetensors" or safetensors.exists():
-        raise InputError(f"{safetensors} {'is there already' if safetensors.exists() else 'must end in .safetensors'}")
+    """Write weights as one safetensors or ONNX file, whatever they were read from."""
+    outputs = [(out, suffix) for out, suffix in ((safetensors, ".safetensors"), (onnx, ".onnx")) if out is not None]
+    if not outputs:
+        raise InputError("say what to write, with --safetensors FILE or --onnx FILE")
+    for out, suffix in outputs:
+        if out.suffix != suffix or out.exists():
+            raise InputError(f"{out} {'is there already' if out.exists() else f'must end in {suffix}'}")
     path, _ = registry.find(name)
     from translate import checkpoints
-    from translate.weights.files import save_weights
 
     model = checkpoints.load(path)
-    save_weights(safetensors, model.network, next(model.network.parameters()).dtype)
-    typer.echo(f"{safetensors}: {model.architecture} ×{model.scale}")
+    if safetensors is not None:
+        from translate.weights.files import save_weights
+
+        save_weights(safetensors, model.network, next(model.network.parameters()).dtype)
+        typer.echo(f"{safetensors}: {model.architecture} ×{model.scale}")
+    if onnx is not None:
+        from translate.export import OPSET, to_onnx
+
+        apart = to_onnx(model, onnx)
+        typer.echo(
+            f"{onnx}: {model.architecture} ×{model.scale}, opset {OPSET}, any height and width"
+            f"{f' in multiples of {model.multiple_of}' * (model.multiple_of > 1)}; "
+            f"onnxruntime differs from torch by {apart:.1e} at most, at two sizes"
+        )
 
 
-def _keep(entry: Entry, file: Path) -> None:
+def _keep(entry: Entry, file: Path, trained: bool) -> None:
     """Convert a checkpoint, put it among the user's own weights, and say what it is."""
     from translate import checkpoints  # here, as it imports torch
     from translate.weights.files import save_weights
 
-    model = checkpoints.load(file)
+    model = checkpoints.load(file, trained=trained)
     entry = replace(
         entry,
         task=entry.task or TASKS.get(model.architecture) or ("upscale" if model.scale > 1 else "cyclegan"),

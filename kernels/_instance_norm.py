@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from translate.kernels._activation import Activation, activate_, activation_grad, check_activation
@@ -50,6 +51,9 @@ def instance_norm(
 
         result: Tensor = triton.instance_norm(x, weight, bias, residual, activation, slope, eps)[0]
         return result
+    if torch.compiler.is_exporting():  # to ONNX, which has this operator; it takes no decisions that look at numbers
+        y = F.instance_norm(x, weight=weight, bias=bias, eps=eps)
+        return activate_(y if residual is None else y + residual, activation, slope)
     return _InstanceNorm.apply(x, weight, bias, residual, activation, slope, eps)  # type: ignore[no-any-return,no-untyped-call]
 
 

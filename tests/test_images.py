@@ -20,7 +20,7 @@ from PIL import Image, ImageCms, JpegImagePlugin
 from PIL.PngImagePlugin import putchunk
 from PIL.TiffImagePlugin import AppendingTiffWriter, IFDRational
 
-from translate import images, metadata
+from translate import images, strips
 from translate.errors import ImageError, InputError
 from translate.images import Picture, read, write
 
@@ -190,7 +190,7 @@ def test_round_trip_8_bit(tmp_path: Path, suffix: str, grey: bool) -> None:
 def test_round_trip_16_bit(
     tmp_path: Path, suffix: str, grey: bool, clear: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(metadata, "_STRIP_BYTES", 1000)  # several strips, the last one shorter
+    monkeypatch.setattr(strips, "_BYTES", 1000)  # several strips, the last one shorter
     pixels, alpha = noise(50, 31, 3, dtype=np.uint16), noise(50, 31, dtype=np.uint16)
     if grey:
         pixels[...] = pixels[..., :1]

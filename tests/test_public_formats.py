@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -261,6 +262,32 @@ def test_pix2pix(tmp_path: Path, depth: int, norm: Callable[[int], nn.Module]) -
     for module in public.modules():  # batch norm with the statistics of the batch, which is one image
         module.train(isinstance(module, nn.BatchNorm2d))
     same(model, public.model, torch.rand(1, 3, 2**depth, 2**depth * 2) * 2 - 1)  # type: ignore[arg-type]
+
+
+def test_pix2pix_with_the_statistics_of_training(tmp_path: Path) -> None:
+    public = randomised(unet(2, 4, nn.BatchNorm2d, False, dropout=True)).eval()
+    model = load(saved(tmp_path, public.state_dict()), trained=True)
+    assert not any("running statistics" in note for note in model.notes)
+    same(model, public.model, torch.rand(1, 3, 16, 32) * 2 - 1)  # type: ignore[arg-type]
+    without = unet(2, 4, affine_norm, True).state_dict()
+    with pytest.raises(
+        CheckpointError, match="has no batch norm with statistics of training, as --statistics training"
+    ):
+        load(saved(tmp_path, without), trained=True)
+
+
+def test_statistics_by_command(tmp_path: Path, run: Any, photo: Any) -> None:
+    file = saved(tmp_path, randomised(unet(2, 4, nn.BatchNorm2d, False)).state_dict())
+    photo(tmp_path / "in.png", 32, 32)
+    results = []
+    for statistics in ("image", "training"):
+        assert run("weights", "add", file, "--name", statistics, "--statistics", statistics).code == 0
+        for n, options in enumerate((["--weights", file, "--statistics", statistics], ["--weights", statistics])):
+            out = tmp_path / f"{statistics}{n}.png"
+            assert run("cyclegan", "--src", tmp_path / "in.png", "--out", out, *options).code == 0
+            results.append(out.read_bytes())
+    assert results[0] == results[1] != results[2] == results[3]
+    assert "it takes image or training" in run("weights", "add", file, "--statistics", "batch").err
 
 
 # SRGAN

@@ -29,6 +29,8 @@ GENERATORS = [
     {"transposed": True},
     {"affine": True, "skip": True},
     {"transposed": True, "affine": True},
+    {"blur_down": True, "blur_up": True},
+    {"blur_down": True, "affine": True, "skip": True},
 ]
 
 

@@ -75,7 +75,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", "TRANSLATE_MIRROR"):
         monkeypatch.delenv(name, raising=False)
     served = Server()
     thread = threading.Thread(target=served.serve_forever, args=(0.02,))
@@ -154,6 +154,15 @@ def test_goes_on_after_another_run_only_where_the_hash_is_known(server: Server, 
 def test_more_there_than_the_server_has(server: Server, tmp_path: Path) -> None:
     (tmp_path / "net.part").write_bytes(CONTENT + b"more")
     assert fetch(server.url(), tmp_path / "net", HASH) == HASH
+
+
+def test_a_mirror_takes_the_place_of_the_host(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRANSLATE_MIRROR", server.url("kept/"))
+    assert fetch("https://publisher.invalid/a/net.pth?raw=1", tmp_path / "net", HASH) == HASH
+    assert [path for path, _ in server.asked] == ["/kept/a/net.pth?raw=1"]
+    monkeypatch.setenv("TRANSLATE_MIRROR", "mirror.invalid")
+    with pytest.raises(DownloadError, match=r"mirror\.invalid/a/net\.pth is no address of http or https"):
+        fetch("https://publisher.invalid/a/net.pth", tmp_path / "other")
 
 
 @pytest.mark.parametrize("fault", ["wrong", "claims less"])

@@ -14,16 +14,18 @@ import torch
 from torch import Tensor
 
 from translate import kernels
+from translate.models.cut import BlurDown, BlurUp
 from translate.models.cyclegan import ResidualBlock, ResnetGenerator
 from translate.models.layers import ConvNorm, UpNorm
 from translate.scratch import Rows
 from translate.tiles import Piece, Source
 
-ENCODER_HALO = 8  # rows of the picture that a row of the encoder's result needs above and below, a multiple of 4
+# Rows that a row of the result needs above and below; the larger where CUT's blurs see further.
+ENCODER_HALO = 8, 12  # of the picture, multiples of 4
 BLOCK_HALO = 1
-DECODER_HALO = 2  # rows of the blocks that a row of the decoder's result needs
+DECODER_HALO = 2, 4  # of the blocks
 
-_Layer = ConvNorm | UpNorm
+_Layer = ConvNorm | UpNorm | BlurUp
 
 
 class _Field(Protocol):
@@ -45,7 +47,7 @@ class _Picture:
 def in_bands(
     network: ResnetGenerator, source: Source, height: int, width: int, *, rows: int, memory: int
 ) -> Iterator[Piece]:
-    """Run a CycleGAN generator on a picture in bands; the pieces are those of the whole result.
+    """Run a generator of CycleGAN or CUT on a picture in bands; the pieces are those of the whole result.
 
     Kept of the whole picture is only what the residual blocks hold, at a quarter of the resolution. The encoder and the
     decoder hold more numbers but compute little, so each of their passes begins at the picture, or at the blocks' end.
@@ -65,23 +67,31 @@ def in_bands(
     run = _Run(network, max(1, rows // 4))
     picture, weight = _Picture(source, height, width), network.head.weight
     encoder = [network.stem, *cast(Sequence[ConvNorm], network.down)]
-    decoder = cast(Sequence[UpNorm], network.up)
+    decoder = cast(Sequence[UpNorm | BlurUp], network.up)
+    encoder_halo = ENCODER_HALO[isinstance(encoder[-1], BlurDown)]
+    decoder_halo = DECODER_HALO[isinstance(decoder[-1], BlurUp)]
     with ExitStack() as stack:
         kept = (Rows(height // 4, width // 4, network.width * 4, weight.dtype, memory // 3) for _ in range(3))
         stream, inner, raw = (stack.enter_context(rows) for rows in kept)
         for depth in range(1, len(encoder)):
-            run.measure(picture, encoder[:depth], ENCODER_HALO)
-        run.measure(picture, encoder, ENCODER_HALO, into=raw)
-        run.settle(encoder[-1], raw, into=stream)
+            run.measure(picture, encoder[:depth], encoder_halo)
+        if isinstance(encoder[-1], BlurDown):  # twice the size before its blur
+            run.measure(picture, encoder, encoder_halo)
+            for top, bottom in run.bands(picture):
+                x = run.through(picture, top, bottom, encoder_halo, lambda x: run.normalised(encoder, x))
+                stream.write(top // 4, x)
+        else:
+            run.measure(picture, encoder, encoder_halo, into=raw)
+            run.settle(encoder[-1], raw, into=stream)
         for block in cast(Sequence[ResidualBlock], network.blocks):
             run.measure(stream, [block.first], BLOCK_HALO, into=raw)
             run.settle(block.first, raw, into=inner)
             run.measure(inner, [block.second], BLOCK_HALO, into=raw)
             run.settle(block.second, raw, into=stream, residual=stream)
         for depth in range(1, len(decoder) + 1):
-            run.measure(stream, decoder[:depth], DECODER_HALO)
+            run.measure(stream, decoder[:depth], decoder_halo)
         for top, bottom in run.bands(stream):
-            drawn = run.through(stream, top, bottom, DECODER_HALO, lambda x: network.draw(run.normalised(decoder, x)))
+            drawn = run.through(stream, top, bottom, decoder_halo, lambda x: network.draw(run.normalised(decoder, x)))
             yield top * 4, 0, network.finish(drawn, picture.read(top * 4, bottom * 4))
 
 
@@ -119,6 +129,8 @@ class _Run:
         """x through layers whose statistics are known."""
         for layer in layers:
             x = self.normalise(layer, layer.convolve(x))
+            if isinstance(layer, BlurDown):
+                x = layer.shrink(x)
         return x
 
     def settle(self, layer: _Layer, raw: Rows, *, into: Rows, residual: Rows | None = None) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,39 +13,69 @@ from torch.overrides import TorchFunctionMode
 
 from translate.errors import CheckpointError
 from translate.models import ARCHITECTURES, Architecture, Model
+from translate.models import other as others
 from translate.models.keys import joined, split
+from translate.models.layers import BatchNorm
 from translate.tensorfiles import read_tensors, tidy
 
 
-def load(path: str | Path) -> Model:
+def load(path: str | Path, *, trained: bool = False) -> Model:
     """Read a checkpoint and build its network in float32 on the CPU, channels_last, in eval mode, without gradients.
 
+    Networks that are not known here are left to spandrel where it is installed.
+
+    Args:
+        path: of the file.
+        trained: batch norms take the statistics of training even where the public project takes the image's own.
+
     Raises:
-        CheckpointError: the file cannot be read safely, or fits no known network.
+        CheckpointError: the file cannot be read safely, fits no known network, or has no statistics of training.
     """
     path = Path(path)
     state = read_tensors(path)
     try:
-        return recognise(state)
+        model = _known_or_other(state, trained)
     except CheckpointError as error:
         raise CheckpointError(f"{path.name} {error}") from None
+    if trained and not any(isinstance(layer, BatchNorm) for layer in model.network.modules()):
+        raise CheckpointError(
+            f"{path.name} has no batch norm with statistics of training, as --statistics training asks; leave it out"
+        )
+    return model
 
 
-def recognise(state: Mapping[str, Tensor]) -> Model:
-    """Build the known network that the tensors are for.
+def _known_or_other(state: Mapping[str, Tensor], trained: bool) -> Model:
+    try:
+        return recognise(state, trained=trained)
+    except _UnknownError as error:
+        if find_spec("spandrel") is None:
+            raise
+        floats = {key: _usable(key, tensor) for key, tensor in state.items() if tensor.is_floating_point()}
+        model, problem = others.load({**state, **floats})
+        if model is None:
+            raise CheckpointError("; ".join(filter(None, (str(error), problem)))) from None
+        return model
+
+
+class _UnknownError(CheckpointError):
+    """None of the networks here; another library may know it."""
+
+
+def recognise(state: Mapping[str, Tensor], *, trained: bool = False) -> Model:
+    """Build the known network that the tensors are for; `trained` is that of `load`.
 
     Raises:
         CheckpointError: another network, other sizes, or weights that are no finite floating-point numbers.
     """
-    fit = _nearest(state)
+    fit = _nearest(state, trained)
     if not fit.common:
         known = ", ".join(architecture.name for architecture in ARCHITECTURES)
-        raise CheckpointError(f"fits no known network ({known}): none has a key like {next(iter(state))!r}")
+        raise _UnknownError(f"fits no known network ({known}): none has a key like {next(iter(state))!r}")
     missing = [fit.public(key) for key in fit.expected if key not in fit.tensors]
     unexpected = [fit.public(key) for key in fit.tensors if key not in fit.expected]
     if missing or unexpected:
         lacks, besides = [f"lacks {key!r}" for key in missing[:1]], [f"has {key!r} besides" for key in unexpected[:1]]
-        raise CheckpointError(
+        raise _UnknownError(
             f"fits no known network: the nearest is {fit.architecture.name}, with {len(fit.common)} of "
             f"{len(fit.expected)} keys, but the file {' and '.join(lacks + besides)}"
         )
@@ -61,12 +92,12 @@ def recognise(state: Mapping[str, Tensor]) -> Model:
     return fit.architecture.model(fit.network, fit.notes)
 
 
-def _nearest(state: Mapping[str, Tensor]) -> "_Fit":
+def _nearest(state: Mapping[str, Tensor], trained: bool) -> "_Fit":
     """The tensors read as the network that has most of their keys, or as the first that they fit exactly."""
     fits = []
     for prefix, tensors in _unwrapped(state):
         for architecture in ARCHITECTURES:
-            fits.append(_Fit.of(architecture, tensors, prefix))
+            fits.append(_Fit.of(architecture, tensors, prefix, trained))
             if fits[-1].exact:
                 return fits[-1]
     return max(fits, key=lambda fit: (fit.expected.keys() == fit.tensors.keys(), len(fit.common)))
@@ -96,11 +127,12 @@ class _Fit:
     prefix: str  # in front of all the file's names
 
     @classmethod
-    def of(cls, architecture: Architecture, state: Mapping[str, Tensor], prefix: str) -> "_Fit":
+    def of(cls, architecture: Architecture, state: Mapping[str, Tensor], prefix: str, trained: bool) -> "_Fit":
         names = architecture.names(state)
         if not any(split(key)[0] in names for key in state):
             names = {}
-        tensors, notes = architecture.convert(state, names)
+        convert = (trained and architecture.convert_trained) or architecture.convert
+        tensors, notes = convert(state, names)
         with torch.device("meta"), _WithoutNormal():
             network = architecture.build({key: tensor.shape for key, tensor in tensors.items()})
         return cls(architecture, network, tensors, notes, {ours: theirs for theirs, ours in names.items()}, prefix)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, cast
 
 import cv2
 import torch
@@ -21,6 +21,7 @@ from translate.translator import Chain, Ready, Translator, resized
 __all__ = ["Chain", "Done", "Ready", "Translator", "overlapped", "reason", "run"]
 
 _AHEAD = 2  # pictures that wait between two stages
+_PROBLEMS = (ImageError, RuntimeError, MemoryError, cv2.error)  # torch's out of memory is a RuntimeError
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -85,13 +86,10 @@ def run(
         if frame.done or frame.picture is None:
             return frame.done or _failed(job, "no picture")
         try:
-            job.target.parent.mkdir(parents=True, exist_ok=True)
+            _make_folder(job.target.parent)
             images.write(job.target, frame.picture, quality=quality)
-        except ImageError as error:
-            return _failed(job, str(error))
-        except OSError as error:
-            folder = shown(job.target.parent)
-            return _failed(job, f"cannot make the folder {folder}: {error.strerror}; choose another --out")
+        except (ImageError, MemoryError) as error:
+            return _failed(job, reason(error))
         return Done(job.source, job.target, "done", frame.remark, seconds)
 
     with ThreadPoolExecutor(1, "read") as reader, ThreadPoolExecutor(1, "write") as writer:
@@ -110,10 +108,13 @@ def _translated(translator: Ready, group: list[_Frame]) -> Iterator[tuple[_Frame
     if not pictures:
         yield from ((frame, 0.0) for frame in group)
         return
+    if translator.in_parts(pictures[0]):
+        yield from (_in_strips(translator, frame) for frame in group)
+        return
     began = time.perf_counter()
     try:
         results, problem = translator(pictures), None
-    except (ImageError, RuntimeError, MemoryError, cv2.error) as error:  # torch's out of memory is a RuntimeError
+    except _PROBLEMS as error:
         results, problem = [], reason(error)
     seconds = (time.perf_counter() - began) / len(group)
     if problem is None:
@@ -124,6 +125,31 @@ def _translated(translator: Ready, group: list[_Frame]) -> Iterator[tuple[_Frame
     else:  # one of them may be at fault, or all together too large
         for frame in group:
             yield from _translated(translator, [frame])
+
+
+def _in_strips(translator: Ready, frame: _Frame) -> tuple[_Frame, float]:
+    """A large picture, written while it is made where its format allows it."""
+    job, picture = frame.job, cast(Picture, frame.picture)
+    height, width = (n * translator.scale for n in picture.pixels.shape[:2])
+    began = time.perf_counter()
+    try:
+        if not images.by_rows(job.target):
+            ((picture, remark),) = translator([picture])
+            return _Frame(job, picture, remark=remark), time.perf_counter() - began
+        _make_folder(job.target.parent)
+        _, remark = translator.strips(picture, lambda strips: images.write_strips(job.target, strips, (height, width)))
+        seconds = time.perf_counter() - began
+        return _Frame(job, done=Done(job.source, job.target, "done", remark, seconds)), seconds
+    except _PROBLEMS as error:
+        return _Frame(job, done=_failed(job, reason(error))), time.perf_counter() - began
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        message = f"cannot make the folder {shown(folder)}: {error.strerror}; choose another --out"
+        raise ImageError(message) from error
 
 
 def _batches(frames: Iterator[_Frame], size: int) -> Iterator[list[_Frame]]:

@@ -28,6 +28,10 @@ class DownloadError(TranslateError):
     """A weights file cannot be fetched: no connection, a refusal, or a server that breaks off."""
 
 
+class ExportError(TranslateError):
+    """A network cannot be written in the format that was asked for, or gives something else there."""
+
+
 class UnknownModelError(InputError):
     """A model name or a target domain that the registry does not hold."""
 

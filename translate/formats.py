@@ -22,14 +22,15 @@ class Format:
     tags: bool = False  # EXIF and ICC
     quality: int | None = None  # the default, where there is such a setting
     longest: int | None = None  # pixels on a side
+    rows: bool = False  # can be written row by row
 
 
 FORMATS = (
     # The format ends at 65,535, but libjpeg, which everybody reads and writes it with, at 65,500.
     Format("JPEG", (".jpg", ".jpeg", ".jpe"), tags=True, quality=JPEG_QUALITY, longest=65_500),
-    Format("PNG", (".png",), deep=True, alpha=True, tags=True),
+    Format("PNG", (".png",), deep=True, alpha=True, tags=True, rows=True),
     Format("WEBP", (".webp",), alpha=True, tags=True, quality=WEBP_QUALITY, longest=16_383),
-    Format("TIFF", (".tif", ".tiff"), deep=True, alpha=True, tags=True),
+    Format("TIFF", (".tif", ".tiff"), deep=True, alpha=True, tags=True, rows=True),
     Format("BMP", (".bmp",)),
     Format("PPM", (".ppm",)),
     Format("PPM", (".pgm", ".pnm"), writable=False),

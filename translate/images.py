@@ -1,16 +1,20 @@
 """Image files to arrays and back: orientation, EXIF, ICC, alpha and 16 bit survive, and no half file is ever left.
 
-Pillow reads and writes 8 bit, as it notices when a file is cut short; OpenCV does 16 bit, which Pillow cannot hold, and
-PNG, which it writes twice as fast. Not kept: XMP, text, resolution outside EXIF, embedded thumbnails, EXIF of more than
-64 KB in a JPEG. 16-bit RGB of a PPM is read as 8 bit; 16-bit grey with alpha is written as RGBA.
+Pillow reads 8 bit, as it notices when a file is cut short; OpenCV reads 16 bit, which Pillow cannot hold. Pillow writes
+all but PNG and TIFF: `strips` does these, as fast, and row by row. Not kept: XMP, text, resolution outside EXIF,
+embedded thumbnails, EXIF of more than 64 KB in a JPEG. 16-bit RGB of a PPM is read as 8 bit; 16-bit grey with alpha is
+written as RGBA.
 """
 
 import errno
+import itertools
 import os
 import secrets
+import struct
 import threading
 import warnings
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from io import BytesIO
@@ -34,17 +38,20 @@ from translate.formats import (
     is_image,
     suffix_for,
 )
-from translate.metadata import Pixels, encode_tiff, png_with, png_without, read_exif
+from translate.metadata import Pixels, png_without, read_exif
+from translate.strips import png, tiff
 
 __all__ = [  # the table's names among them
     "DEFAULT_MAX_PIXELS",
     "JPEG_QUALITY",
     "WEBP_QUALITY",
     "Picture",
+    "by_rows",
     "is_image",
     "read",
     "suffix_for",
     "write",
+    "write_strips",
 ]
 
 _PLAIN = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "YCbCr", "CMYK"}  # Pillow modes of 8 bit
@@ -211,19 +218,59 @@ def write(path: str | Path, picture: Picture, *, quality: int | None = None) -> 
     16 bit is rounded to 8, alpha laid over white, a grey picture stored with one channel. `quality` (1 to 100) is for
     JPEG and WebP, where 100 means lossless. Raises `ImageError` in one line without the path.
     """
-    path = Path(path)
-    kind = BY_SUFFIX.get(path.suffix.lower())
-    if kind is None or not kind.writable:
-        raise ImageError(f"cannot write {path.suffix or 'a file without a suffix'}; name it .png")
-    height, width = picture.pixels.shape[:2]
-    if kind.longest and max(height, width) > kind.longest:
-        name = kind.suffixes[0].removeprefix(".")
-        raise ImageError(f"{width} × {height} pixels: {name} ends at {kind.longest:,} on a side; write png instead")
+    path, pixels = Path(path), picture.pixels
+    grey = picture.grey and bool((pixels[..., 1:] == pixels[..., :1]).all())
+    picture = replace(picture, grey=grey)
+    kind = _kind(path, pixels.shape[:2])
+    if kind.rows:
+        return write_strips(path, [picture], pixels.shape[:2])
     try:
         data = _encode(_fitted(picture, kind), kind, kind.quality if quality is None else quality)
     except Exception as error:
-        raise ImageError(f"cannot be encoded as {kind.name} ({_line(error)}); try another format") from error
-    _put(path, data)
+        raise _not_encoded(kind, error) from error
+    _put(path, [data])
+
+
+def by_rows(path: str | Path) -> bool:
+    """Whether `write_strips` takes the suffix."""
+    kind = BY_SUFFIX.get(Path(path).suffix.lower())
+    return kind is not None and kind.rows
+
+
+def write_strips(path: str | Path, strips: Iterable[Picture], size: tuple[int, int]) -> None:
+    """Write a picture while it is made, whole or not at all; the format has to be one that is written by rows.
+
+    Args:
+        path: of a PNG or TIFF.
+        strips: from top to bottom, each with the metadata of the whole; the three channels of a grey one are equal.
+        size: height and width of the whole.
+
+    Raises:
+        ImageError: it cannot be written. What making a strip raises is raised on.
+    """
+    path, kind = Path(path), _kind(Path(path), size)
+    fitted = (_fitted(strip, kind) for strip in strips)
+    try:
+        first = next(fitted)
+        samples = (_samples(strip) for strip in itertools.chain([first], fitted))
+        encode = {"PNG": png, "TIFF": tiff}[kind.name]
+        _put(path, encode(samples, size, first.exif, _profile(first, _samples(first).shape[2] < 3)))
+    except (struct.error, zlib.error, OverflowError) as error:
+        raise _not_encoded(kind, error) from error
+
+
+def _kind(path: Path, size: tuple[int, int]) -> Format:
+    kind = BY_SUFFIX.get(path.suffix.lower())
+    if kind is None or not kind.writable:
+        raise ImageError(f"cannot write {path.suffix or 'a file without a suffix'}; name it .png")
+    if kind.longest and max(size) > kind.longest:
+        name = kind.suffixes[0].removeprefix(".")
+        raise ImageError(f"{size[1]} × {size[0]} pixels: {name} ends at {kind.longest:,} on a side; write png instead")
+    return kind
+
+
+def _not_encoded(kind: Format, error: Exception) -> ImageError:
+    return ImageError(f"cannot be encoded as {kind.name} ({_line(error)}); try another format")
 
 
 def _fitted(picture: Picture, kind: Format) -> Picture:
@@ -236,33 +283,31 @@ def _fitted(picture: Picture, kind: Format) -> Picture:
         alpha = None
     if not kind.deep:
         pixels, alpha = _shallow(pixels), None if alpha is None else _shallow(alpha)
-    first = pixels[..., :1]
-    grey = picture.grey and bool((pixels[..., 1:] == first).all())
-    return replace(picture, pixels=pixels, alpha=alpha, grey=grey)
+    return replace(picture, pixels=pixels, alpha=alpha)
 
 
 def _shallow(array: Pixels) -> Pixels:
     return array if array.dtype == np.uint8 else ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
-def _encode(picture: Picture, kind: Format, quality: int | None) -> bytes:
-    pixels, alpha, exif, icc = picture.pixels, picture.alpha, picture.exif, picture.icc
-    # Neither library reads two channels of 16 bit in a TIFF, and OpenCV writes them nowhere.
+def _samples(picture: Picture) -> Pixels:
+    """(H, W, C) as they are stored, the alpha last."""
+    pixels, alpha = picture.pixels, picture.alpha
+    # Neither library reads two channels of 16 bit in a TIFF.
     thin = picture.grey and (alpha is None or alpha.dtype == np.uint8)
     samples = pixels[..., :1] if thin else pixels
-    if alpha is not None:
-        samples = np.dstack([samples, alpha])
-    coloured = not thin or kind.name == "WEBP"  # which has no grey
-    if icc and icc[16:20] in ((b"CMYK", b"GRAY") if coloured else (b"CMYK",)):
-        icc = None  # a profile for another number of channels makes viewers reject the file
-    if kind.name == "TIFF":
-        return encode_tiff(samples, exif, icc)
-    if kind.name == "PNG" and samples.shape[2] != 2:  # OpenCV's default level is its fast one
-        order = {1: [0], 3: [2, 1, 0], 4: [2, 1, 0, 3]}[samples.shape[2]]
-        done, data = cv2.imencode(".png", np.ascontiguousarray(samples[..., order]))
-        if not done:
-            raise ValueError("OpenCV gives no reason")
-        return png_with(data.tobytes(), exif, icc)
+    return samples if alpha is None else np.dstack([samples, alpha])
+
+
+def _profile(picture: Picture, thin: bool) -> bytes | None:
+    """The ICC profile, but not one for another number of channels, which makes viewers reject the file."""
+    icc = picture.icc
+    return None if icc and icc[16:20] in ((b"CMYK",) if thin else (b"CMYK", b"GRAY")) else icc
+
+
+def _encode(picture: Picture, kind: Format, quality: int | None) -> bytes:
+    samples, exif = _samples(picture), picture.exif
+    icc = _profile(picture, samples.shape[2] < 3 and kind.name != "WEBP")  # which has no grey
     options: dict[str, Any] = {"exif": exif or b"", "icc_profile": icc} if kind.tags else {}
     if kind.name == "JPEG":
         options |= {"quality": quality, "subsampling": "4:4:4"}
@@ -275,12 +320,12 @@ def _encode(picture: Picture, kind: Format, quality: int | None) -> bytes:
     return out.getvalue()
 
 
-def _put(path: Path, data: bytes) -> None:
+def _put(path: Path, pieces: Iterable[bytes]) -> None:
     """Write a file under another name and rename it when it is safe on disk, so that a kill leaves no half file."""
     part = path.with_name(f".{secrets.token_hex(8)}.part")  # short: the name may be as long as names can get
     try:
         with part.open("xb") as file:
-            file.write(data)
+            file.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)

@@ -1,12 +1,13 @@
 """A network that is ready to translate pictures: padding, precision, parts, and back to whole numbers."""
 
 import copy
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from math import prod
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import cv2
 import numpy as np
@@ -24,6 +25,8 @@ from translate.models.cyclegan import ResnetGenerator
 from translate.models.layers import placed
 from translate.models.restorer import Restorer, thumbnail_of_rows
 from translate.tiles import in_tiles
+
+T = TypeVar("T")
 
 
 class Translator:
@@ -64,39 +67,69 @@ class Translator:
         Raises:
             ImageError: there is too little memory, or the network gives NaN or infinity even in float32.
         """
-        deep = pictures[0].pixels.dtype == np.uint16
-        precision = "fp32" if deep and not self._asked else self.precision
-        results = self._translated(pictures, precision)
-        finished = []
-        for picture, pixels in zip(pictures, results, strict=True):
-            remark = None
-            if pixels is None and precision != "fp32":
-                (pixels,) = self._translated([picture], "fp32")
-                remark = f"{precision} gave NaN or infinity; computed again in fp32"
-            if pixels is None:
-                raise ImageError("the network gives NaN or infinity for it, even in fp32; try other weights")
-            finished.append((self._finish(picture, pixels), remark))
-        return finished
+        height, width = (n * self.model.scale for n in pictures[0].pixels.shape[:2])
 
-    def _translated(self, pictures: list[Picture], precision: str) -> list[Pixels | None]:
-        """The result of each picture, or None where it is not finite; in parts if it has to be."""
-        side = self._side(pictures, precision)
-        if len(pictures) > 1:
-            with suppress(torch.OutOfMemoryError):
-                if side is None:
-                    return self._whole(pictures, precision)
-            return [self._translated([picture], precision)[0] for picture in pictures]
+        def whole(strips: Iterator[Picture]) -> Picture:
+            return _put_together(strips, height, width)
+
+        if len(pictures) == 1 or (together := self._together(pictures)) is None:
+            return [self.strips(picture, whole) for picture in pictures]
+        return [
+            self._tried(picture, whole, ["fp32"])
+            if pixels is None
+            else (whole(self._finished(picture, iter([pixels]))), None)
+            for picture, pixels in zip(pictures, together, strict=True)
+        ]
+
+    def in_parts(self, picture: Picture) -> bool:
+        """Whether the picture is too large to be translated at once, but not in parts."""
+        with suppress(ImageError):  # too large for both, as translating it will say
+            return self._side([picture], self._first_precision(picture)) is not None
+        return False
+
+    @torch.inference_mode()
+    def strips(self, picture: Picture, take: Callable[[Iterator[Picture]], T]) -> tuple[T, str | None]:
+        """Translate one picture in strips, if it has to be, so that the whole result need never be in memory.
+
+        Args:
+            picture: any.
+            take: gets the strips of the result from top to bottom. Where one cannot be made after all, for want of
+                memory or precision, what it raises must pass through `take`, which then gets all of them anew.
+
+        Returns:
+            What `take` returned, and a remark, or None.
+
+        Raises:
+            ImageError: there is too little memory, or the network gives NaN or infinity even in float32.
+        """
+        return self._tried(picture, take, [self._first_precision(picture), "fp32"])
+
+    def _tried(
+        self, picture: Picture, take: Callable[[Iterator[Picture]], T], precisions: list[str]
+    ) -> tuple[T, str | None]:
+        first = self._first_precision(picture)
+        for precision in dict.fromkeys(precisions):
+            remark = None if precision == first else f"{first} gave NaN or infinity; computed again in fp32"
+            with suppress(_NotFiniteError):
+                return self._fitting(picture, precision, take), remark
+        raise ImageError("the network gives NaN or infinity for it, even in fp32; try other weights")
+
+    def _fitting(self, picture: Picture, precision: str, take: Callable[[Iterator[Picture]], T]) -> T:
+        """`take` of the strips, in parts that are halved until they fit into the memory."""
+        side = self._side([picture], precision)
         while True:
             try:
-                return (
-                    self._whole(pictures, precision) if side is None else [self._in_parts(pictures[0], precision, side)]
-                )
+                rows = self._at_once(picture, precision) if side is None else self._in_parts(picture, precision, side)
+                return take(self._finished(picture, rows))
             except torch.OutOfMemoryError:
-                shortest = min(pictures[0].pixels.shape[:2])
+                shortest = min(picture.pixels.shape[:2])
                 smaller = (min(side, shortest) if side else shortest) // 2
                 if self.tile != "auto" or not memory.can_tile(self.model) or smaller < memory.SMALLEST:
                     raise
                 side = smaller
+
+    def _first_precision(self, picture: Picture) -> str:
+        return "fp32" if picture.pixels.dtype == np.uint16 and not self._asked else self.precision
 
     def _side(self, pictures: list[Picture], precision: str) -> int | None:
         """Of the parts to work in, or None for the whole."""
@@ -112,15 +145,32 @@ class Translator:
             memory.require(self.model, itemsize, shape)
         return None
 
-    def _whole(self, pictures: list[Picture], precision: str) -> list[Pixels | None]:
+    def _together(self, pictures: list[Picture]) -> list[Pixels | None] | None:
+        """The result of each picture, or None where it is not finite; None if they are too large together."""
+        precision = self._first_precision(pictures[0])
+        if self._side(pictures, precision) is not None:
+            return None
         pixels = np.stack([picture.pixels for picture in pictures])
-        height, width = (side * self.model.scale for side in pixels.shape[1:3])
-        result = self._in(precision)(self._values(self._padded(pixels)))
+        try:
+            result = self._result(pixels, precision)
+        except torch.OutOfMemoryError:
+            return None
         finite = result.isfinite().flatten(1).all(1).tolist()
-        rows = self._quantise(result[:, :, :height, :width], pixels.dtype)
+        rows = self._quantise(result, pixels.dtype)
         return [row if good else None for row, good in zip(rows, finite, strict=True)]
 
-    def _in_parts(self, picture: Picture, precision: str, side: int) -> Pixels | None:
+    def _at_once(self, picture: Picture, precision: str) -> Iterator[Pixels]:
+        result = self._result(picture.pixels[None], precision)
+        yield self._quantise(_finite(result), picture.pixels.dtype)[0]
+
+    def _result(self, pixels: Pixels, precision: str) -> Tensor:
+        """What the network gives for (B, H, W, 3), in its own range."""
+        height, width = (side * self.model.scale for side in pixels.shape[1:3])
+        y: Tensor = self._in(precision)(self._values(self._padded(pixels)))
+        return y[:, :, :height, :width]
+
+    def _in_parts(self, picture: Picture, precision: str, side: int) -> Iterator[Pixels]:
+        """Rows of the result, as many as a row of parts is high."""
         (pixels,) = padded = self._padded(picture.pixels[None])
         size = pixels.shape[:2]
         height, width = (n * self.model.scale for n in picture.pixels.shape[:2])
@@ -139,13 +189,14 @@ class Translator:
             parts = in_tiles(
                 work, source, *size, side=side, halo=model.halo or 0, multiple=model.multiple_of, scale=model.scale
             )
-        result = np.empty((height, width, 3), pixels.dtype)
-        for top, left, part in parts:
-            if not part.isfinite().all():
-                return None
-            rows = self._quantise(part[:, :, : height - top, : width - left], pixels.dtype)[0]
-            result[top : top + rows.shape[0], left : left + rows.shape[1]] = rows
-        return result
+        for top, row in itertools.groupby(parts, lambda part: part[0]):
+            strip = None
+            for _, left, part in row:
+                seen = self._quantise(_finite(part)[:, :, : height - top, : width - left], picture.pixels.dtype)[0]
+                strip = np.empty((len(seen), width, 3), seen.dtype) if strip is None else strip
+                strip[:, left : left + seen.shape[1]] = seen
+            if strip is not None and len(strip):  # else all of it is padding
+                yield strip
 
     def _network(self, precision: str) -> nn.Module:
         network: nn.Module = copy.deepcopy(self.model.network)
@@ -181,15 +232,51 @@ class Translator:
         pixels: Pixels = kernels.quantise(result, *self.model.value_range, bits=bits).cpu().numpy()
         return pixels
 
+    def _finished(self, picture: Picture, strips: Iterator[Pixels]) -> Iterator[Picture]:
+        """Strips of the result as pictures, with what the source had besides."""
+        top = 0
+        alpha = picture.alpha
+        if alpha is not None and self.model.scale > 1:
+            height, width = (n * self.model.scale for n in alpha.shape)
+            alpha = _scaled(alpha, (width, height))
+        for pixels in strips:
+            rows = None if alpha is None else alpha[top : top + len(pixels)]
+            yield self._finish(replace(picture, alpha=rows), pixels)
+            top += len(pixels)
+
     def _finish(self, picture: Picture, pixels: Pixels) -> Picture:
         enlarges = self.model.scale > 1
         if picture.grey and enlarges:  # sharper, but no more colourful than it was
             mean = (pixels.sum(axis=2, keepdims=True, dtype=np.uint32) + 1) // 3
             pixels = np.repeat(mean.astype(pixels.dtype), 3, axis=2)
-        alpha = picture.alpha
-        if alpha is not None and enlarges:
-            alpha = _scaled(alpha, (pixels.shape[1], pixels.shape[0]))
-        return replace(picture, pixels=pixels, alpha=alpha, grey=picture.grey and enlarges)
+        return replace(picture, pixels=pixels, grey=picture.grey and enlarges)
+
+
+def _put_together(strips: Iterator[Picture], height: int, width: int) -> Picture:
+    """The picture that the strips are of."""
+    first = next(strips)
+    if len(first.pixels) == height:
+        return first
+    pixels = np.empty((height, width, 3), first.pixels.dtype)
+    alpha = None if first.alpha is None else np.empty((height, width), first.alpha.dtype)
+    top = 0
+    for strip in itertools.chain([first], strips):
+        rows = slice(top, top + len(strip.pixels))
+        pixels[rows] = strip.pixels
+        if alpha is not None and strip.alpha is not None:
+            alpha[rows] = strip.alpha
+        top = rows.stop
+    return replace(first, pixels=pixels, alpha=alpha)
+
+
+class _NotFiniteError(Exception):
+    """The network has given NaN or infinity."""
+
+
+def _finite(result: Tensor) -> Tensor:
+    if not result.isfinite().all():
+        raise _NotFiniteError
+    return result
 
 
 class Chain:
@@ -212,6 +299,20 @@ class Chain:
             pictures = [picture for picture, _ in results]
             remarks = [remark or before for (_, remark), before in zip(results, remarks, strict=True)]
         return list(zip(pictures, remarks, strict=True))
+
+    def in_parts(self, picture: Picture) -> bool:
+        """Whether the last of them works in parts; only it can enlarge."""
+        return self.stages[-1].in_parts(picture)
+
+    def strips(self, picture: Picture, take: Callable[[Iterator[Picture]], T]) -> tuple[T, str | None]:
+        """As `Translator` does, for the last of them."""
+        *others, last = self.stages
+        before = None
+        for stage in others:
+            ((picture, remark),) = stage([picture])
+            before = remark or before
+        result, remark = last.strips(picture, take)
+        return result, remark or before
 
 
 Ready = Translator | Chain

@@ -1,6 +1,7 @@
 """Fetching a file over HTTP: goes on after interruptions, and keeps nothing whose hash is wrong."""
 
 import http.client
+import os
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -20,6 +21,8 @@ Progress = Callable[[int, int | None], None]
 def fetch(url: str, target: Path, sha256: str | None = None, progress: Progress | None = None) -> str:
     """Fetch a file, whole or not at all, and return its hash. Proxies are those of the environment.
 
+    Where TRANSLATE_MIRROR is set, the file is fetched from there: it takes the place of the address up to the host.
+
     What has come lies in a .part file, from which a broken download goes on. A later call does so too, but only with a
     hash: without one, nothing would tell that the file has changed in between.
 
@@ -33,6 +36,7 @@ def fetch(url: str, target: Path, sha256: str | None = None, progress: Progress 
         DownloadError: no connection, or it breaks off too often.
         CheckpointError: another hash.
     """
+    url = _mirrored(url)
     if urlsplit(url).scheme not in ("http", "https"):
         raise DownloadError(f"{url} is no address of http or https")
     part = target.with_name(target.name + ".part")
@@ -102,6 +106,12 @@ class _Transfer:
             self.part.unlink()
             raise DownloadError(f"{self.url} is longer than {LIMIT:,} bytes, as no weights are; it was not kept")
         return total is None or there >= total
+
+
+def _mirrored(url: str) -> str:
+    if mirror := os.environ.get("TRANSLATE_MIRROR"):
+        return mirror.rstrip("/") + urlsplit(url)._replace(scheme="", netloc="").geturl()
+    return url
 
 
 def _given_up(url: str, problem: str) -> DownloadError:

@@ -16,7 +16,10 @@ def save_weights(path: Path, network: nn.Module, dtype: torch.dtype = torch.floa
         dtype: half precision for weights of our own; float32 keeps those of others exactly.
         network: its class and its `config`, the arguments that it was built with, go into the file's header.
     """
-    tensors = {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in network.state_dict().items()}
+    tensors = {
+        name: tensor.detach().to("cpu", dtype if tensor.is_floating_point() else None).contiguous()
+        for name, tensor in network.state_dict().items()
+    }
     about = {"network": type(network).__name__} | getattr(network, "config", {})
     # One entry, as safetensors writes several in random order.
     data = save(tensors, {"translate": json.dumps(about, sort_keys=True)})

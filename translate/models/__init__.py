@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -9,6 +10,8 @@ from torch import Tensor, nn
 
 from translate.models import colouriser, compact, cyclegan_keys, pix2pix, restorer, rrdb, srgan, srgan_bn
 from translate.models.keys import rename
+
+Convert = Callable[[Mapping[str, Tensor], Mapping[str, str]], tuple[dict[str, Tensor], tuple[str, ...]]]
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class Architecture:
         name: of the network's class.
         names: a checkpoint -> the public project's layer names in it, and ours; our own keys need none.
         convert: a checkpoint and those names -> its tensors under our keys, and notes on what was dropped.
+        convert_trained: the same where norms shall take the statistics of training and the file leaves the choice.
         build: shapes of the converted tensors -> the network of those sizes, with weights still to be loaded.
         multiple_of: of every such network; one whose depth decides it has a `multiple_of` of its own.
         halo: the network -> `Model.halo`.
@@ -51,12 +55,13 @@ class Architecture:
 
     name: str
     names: Callable[[Mapping[str, Tensor]], dict[str, str]]
-    convert: Callable[[Mapping[str, Tensor], Mapping[str, str]], tuple[dict[str, Tensor], tuple[str, ...]]]
+    convert: Convert
     build: Callable[[Mapping[str, torch.Size]], nn.Module]
     multiple_of: int = 1
     minimum: int = 1
     value_range: tuple[float, float] = (0.0, 1.0)
     halo: Callable[[Any], int] | None = None
+    convert_trained: Convert | None = None
 
     def model(self, network: nn.Module, notes: tuple[str, ...] = ()) -> Model:
         """The loaded network with what is known of it."""
@@ -82,7 +87,14 @@ ARCHITECTURES = (
         minimum=16,  # the blocks reflect at a quarter of the size
         value_range=(-1.0, 1.0),
     ),
-    Architecture("UNetGenerator", pix2pix.public_names, pix2pix.convert, pix2pix.build, value_range=(-1.0, 1.0)),
+    Architecture(
+        "UNetGenerator",
+        pix2pix.public_names,
+        pix2pix.convert,
+        pix2pix.build,
+        value_range=(-1.0, 1.0),
+        convert_trained=partial(pix2pix.convert, trained=True),
+    ),
     Architecture("SRResNet", srgan.public_names, rename, srgan.build, halo=srgan.halo),
     Architecture("SRGAN", srgan_bn.public_names, srgan_bn.convert, srgan_bn.build, halo=srgan_bn.halo),
     Architecture("RRDBNet", rrdb.public_names, rename, rrdb.build, halo=rrdb.halo),

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from translate import kernels
 from translate.models.layers import Affine, ConvNorm, normalise
 
 
@@ -19,7 +20,11 @@ class BlurDown(ConvNorm):
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         """(B, I, H, W), H and W even -> (B, O, H/2, W/2)."""
-        x = F.pad(super().forward(x, residual), [1] * 4, mode="reflect")
+        return self.shrink(super().forward(x, residual))
+
+    def shrink(self, x: Tensor) -> Tensor:
+        """What comes after the activation: (B, O, H, W) -> (B, O, H/2, W/2)."""
+        x = F.pad(x, [1] * 4, mode="reflect")
         return F.conv2d(x, self.blur.filt, stride=2, groups=x.shape[1])
 
 
@@ -32,12 +37,17 @@ class BlurUp(nn.Module):
         self.weight = nn.Parameter(torch.empty(outputs, inputs, 3, 3))
         nn.init.normal_(self.weight, 0.0, 0.02)
         self.norm = Affine(outputs) if affine else None
+        self.activation: kernels.Activation = "relu"
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, I, H, W) -> (B, O, 2H, 2W)."""
+        return normalise(self.convolve(x), self.norm, self.activation)
+
+    def convolve(self, x: Tensor) -> Tensor:
+        """The layer up to its norm."""
         x = F.pad(x, [1] * 4, mode="replicate")
         x = F.conv_transpose2d(x, self.blur.filt, stride=2, padding=2, groups=x.shape[1])[:, :, 1:-1, 1:-1]
-        return normalise(F.conv2d(x, self.weight, padding=1), self.norm, "relu")
+        return F.conv2d(x, self.weight, padding=1)
 
 
 class Blur(nn.Module):

@@ -108,11 +108,13 @@ def public_names(keys: Iterable[str]) -> dict[str, str]:
     return names
 
 
-def convert(state: Mapping[str, Tensor], names: Mapping[str, str]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+def convert(
+    state: Mapping[str, Tensor], names: Mapping[str, str], *, trained: bool = False
+) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     """Return the tensors under our keys, without those that have no effect, and notes on what was assumed.
 
     The public project runs its batch norm with the statistics of the image at hand, as in training, and leaves dropout
-    on; so the statistics of training are left out, and dropout too, which only adds noise.
+    on; so the statistics of training are left out, unless `trained` is true, and dropout too, which only adds noise.
     """
     tensors, notes = rename(state, names)
     if not names:
@@ -124,10 +126,14 @@ def convert(state: Mapping[str, Tensor], names: Mapping[str, str]) -> tuple[dict
         if key.endswith(".bias") and ".norm" not in key and split(key)[0] not in ("head", "down.0.conv", innermost)
     ]
     statistics = [key for key in tensors if split(key)[1] in STATISTICS and ".norm." in key]
-    for key in without_effect + statistics:
+    if trained:
+        without_effect += [key for key in statistics if key.endswith(STATISTICS[-1])]
+    else:
+        without_effect += statistics
+        if statistics:
+            notes += ("running statistics dropped: the norms take those of the image itself, as in the public project",)
+    for key in without_effect:
         del tensors[key]
-    if statistics:
-        notes += ("running statistics dropped: the norms take those of the image itself, as in the public project",)
     return tensors, (*notes, "dropout, if trained with it, is off: the same image always gives the same result")
 
 

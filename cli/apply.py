@@ -40,6 +40,9 @@ End = Annotated[str | None, typer.Option(help="Of videos: where to end.")]
 FramesOut = Annotated[
     Path | None, typer.Option(help="Of one video: a folder for numbered PNGs and their times, instead of a video.")
 ]
+Stabilise = Annotated[
+    bool, typer.Option("--stabilise/--no-stabilise", help="Of videos: less flicker; each frame takes from the last.")
+]
 MaxPixels = Annotated[int, typer.Option(min=1, help="Refuse pictures with more pixels than this.")]
 
 
@@ -64,6 +67,7 @@ def cyclegan(
     start: Start = None,
     end: End = None,
     frames_out: FramesOut = None,
+    stabilise: Stabilise = True,
     max_pixels: MaxPixels = formats.DEFAULT_MAX_PIXELS,
 ) -> None:
     """Turn photographs into another kind: day into night, night into day.
@@ -88,7 +92,7 @@ def cyclegan(
             "overwrite": overwrite,
             "max_pixels": max_pixels,
         },
-        _of_videos(codec, crf, preset, start, end),
+        {**_of_videos(codec, crf, preset, start, end), "stabilise": stabilise},
         frames_out=frames_out,
         format=format,
         dry_run=dry_run,
@@ -121,6 +125,7 @@ def upscale(
     start: Start = None,
     end: End = None,
     frames_out: FramesOut = None,
+    stabilise: Stabilise = False,
     max_pixels: MaxPixels = formats.DEFAULT_MAX_PIXELS,
 ) -> None:
     """Enlarge pictures and videos four times (or twice), and sharpen them.
@@ -144,7 +149,7 @@ def upscale(
             "overwrite": overwrite,
             "max_pixels": max_pixels,
         },
-        _of_videos(codec, crf, preset, start, end),
+        {**_of_videos(codec, crf, preset, start, end), "stabilise": stabilise},
         frames_out=frames_out,
         format=format,
         dry_run=dry_run,

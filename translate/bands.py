@@ -16,6 +16,7 @@ from torch import Tensor
 from translate import kernels
 from translate.models.cyclegan import ResidualBlock, ResnetGenerator
 from translate.models.layers import ConvNorm, UpNorm
+from translate.models.smoothing import smoothing
 from translate.scratch import Rows
 from translate.tiles import Piece, Source
 
@@ -113,7 +114,8 @@ class _Run:
             if into is not None:
                 into.write(done, y)
             done += y.shape[2]
-        self.known[layers[-1]] = kernels.merge_statistics(found)
+        whole, over_time = kernels.merge_statistics(found), smoothing()
+        self.known[layers[-1]] = over_time.add(whole) if over_time else whole
 
     def normalised(self, layers: Sequence[_Layer], x: Tensor) -> Tensor:
         """x through layers whose statistics are known."""

@@ -19,6 +19,7 @@ from translate.metadata import Pixels
 from translate.models import Model
 from translate.models.cyclegan import ResnetGenerator
 from translate.models.layers import placed
+from translate.models.smoothing import begin_pass
 from translate.tiles import in_tiles
 
 
@@ -139,6 +140,8 @@ class Translator:
         return placed(network, self.device, PRECISIONS[precision])
 
     def _in(self, precision: str) -> nn.Module:
+        """The network, for one pass."""
+        begin_pass()
         if precision not in self._networks:
             self._networks[precision] = self._network(precision)
         return self._networks[precision]

@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from translate.metadata import Pixels
 from translate.video.mux import Part
 from translate.video.read import Frame
@@ -53,13 +55,32 @@ class Work:
         """Time and mark of the last of them."""
         return (self.parts[-1].times[-1][0], self.parts[-1].mark) if self.parts else None
 
-    def add(self, frame: Frame, pixels: Pixels, look: Look, codec: Codec, options: dict[str, str], state: Any) -> None:
-        """Encode a frame; `state()` gives what a finished segment is to remember of the reading: (lost, notes)."""
+    @property
+    def memory(self) -> dict[str, Any] | None:
+        """What `add` was given with the last frame, where that is needed."""
+        return remembered(self.parts[-1].path.with_suffix(".npz")) if self.parts else None
+
+    def add(
+        self,
+        frame: Frame,
+        pixels: Pixels,
+        look: Look,
+        codec: Codec,
+        options: dict[str, str],
+        state: Any,
+        memory: dict[str, Any] | None = None,
+    ) -> None:
+        """Encode a frame.
+
+        `state()` gives what a finished segment is to remember of the reading: (lost, notes). `memory` is what the
+        frames after this one depend on, in arrays; it is kept of the last frame of a segment.
+        """
         if self._segment is None:
             self._segment = Segment(self._path(".part"), look, codec, options)
         self._segment.add(pixels)
         self._times.append((frame.pts, frame.duration))
         self._mark = frame.mark
+        self._memory = memory
         if len(self._times) == FRAMES:
             self.finish(state)
 
@@ -72,7 +93,11 @@ class Work:
         lost, notes = state()
         part = Part(self._path(".mkv"), self._times, segment.delay, self._mark, str(segment.look.rate), lost, notes)
         self._path(".part").replace(part.path)
+        if self._memory:
+            remember(self._path(".npz"), self._memory)
         _put(self._path(".json"), {name: value for name, value in vars(part).items() if name != "path"})
+        if self.parts:
+            self.parts[-1].path.with_suffix(".npz").unlink(missing_ok=True)  # only the last one's is ever needed
         self.parts.append(part)
         self._times = []
 
@@ -91,6 +116,25 @@ class Work:
             if len(parts[-1].times) != FRAMES:  # the last one
                 break
         return parts
+
+
+def remember(path: Path, memory: dict[str, Any]) -> None:
+    """Write arrays at once or not at all."""
+    part = path.with_suffix(".part")
+    with part.open("wb") as file:
+        np.savez(file, **memory)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+def remembered(path: Path) -> dict[str, Any] | None:
+    """What `remember` wrote; None where there is nothing."""
+    try:
+        with np.load(path) as arrays:
+            return dict(arrays)
+    except FileNotFoundError:
+        return None
 
 
 def _put(path: Path, content: dict[str, Any]) -> None:

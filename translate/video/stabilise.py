@@ -1,0 +1,127 @@
+"""Less flicker: what the frame before has become, moved along with the picture, is blended into each frame.
+
+Motion is found between the frames of the source with DIS optical flow (Kroeger et al. 2016, arXiv:1603.03590). Where
+the frame before, moved so, does not look like the present one, something else has come into view, and nothing is
+blended.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import cv2 as typed_cv2
+import numpy as np
+import torch
+
+from translate.images import Picture
+from translate.kernels import Statistics
+from translate.metadata import Pixels
+from translate.models.smoothing import Smoothing
+from translate.translator import Translator
+
+cv2: Any = typed_cv2  # whose types lack DIS, and remap with one map
+
+BLEND = 0.6  # of the frame before, where it is trusted
+LIKENESS = 12  # of 255: a difference at which trust has fallen to 1/e
+CUT = 0.3  # mean trust below which a new scene begins
+FLOW_SIDE = 512  # pixels; motion is found in frames made as small as this
+_LEAST_SIDE = 32  # of pictures that OpenCV's DIS is safe with
+
+
+@dataclass(frozen=True)
+class Motion:
+    """From the frame before to this one.
+
+    Attributes:
+        origin: (H, W, 2), where in the frame before each pixel was, x and y in pixels.
+        trust: (H, W) in [0, 1], how sure it is that the same was to be seen there.
+    """
+
+    origin: Any
+    trust: Any
+
+    @property
+    def cut(self) -> bool:
+        """Whether nothing goes on from the frame before."""
+        return bool(self.trust.mean() < CUT)
+
+
+def motion(before: Pixels, now: Pixels) -> Motion:
+    """The motion between two frames (H, W, 3) of one size and dtype."""
+    before, now = _bytes(before), _bytes(now)
+    height, width = now.shape[:2]
+    scale = min(1.0, FLOW_SIDE / max(height, width))
+    size = max(_LEAST_SIDE, round(width * scale)), max(_LEAST_SIDE, round(height * scale))
+    flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(
+        *(cv2.resize(cv2.cvtColor(p, cv2.COLOR_RGB2GRAY), size, interpolation=cv2.INTER_AREA) for p in (now, before)),
+        None,
+    )
+    flow = cv2.resize(flow, (width, height)) * np.array([width / size[0], height / size[1]], np.float32)
+    origin = flow + np.dstack(np.meshgrid(np.arange(width), np.arange(height))).astype(np.float32)
+    moved = cv2.remap(before, origin, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    away = cv2.blur(cv2.absdiff(moved, now).max(axis=2).astype(np.float32), (5, 5))
+    trust = np.exp(-((away / LIKENESS) ** 2))
+    inside = (origin >= 0).all(axis=2) & (origin[..., 0] <= width - 1) & (origin[..., 1] <= height - 1)
+    return Motion(origin, trust * inside)
+
+
+def blended(before: Pixels, now: Pixels, motion: Motion) -> Pixels:
+    """A result (H, W, 3) with that of the frame before in it; both may be larger than the frames of the motion."""
+    (height, width), small = now.shape[:2], motion.trust.shape
+    origin, trust = motion.origin, motion.trust
+    if (height, width) != small:
+        factor = np.array([width / small[1], height / small[0]], np.float32)
+        origin = (cv2.resize(origin, (width, height)) + 0.5) * factor - 0.5
+        trust = cv2.resize(trust, (width, height))
+    moved = cv2.remap(before, origin, None, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE)
+    share = (BLEND * trust)[..., None]
+    result: Pixels = np.rint(now + share * (moved.astype(np.float32) - now)).astype(now.dtype)
+    return result
+
+
+class Stabiliser:
+    """Translates frames one after the other, each with regard to those before it.
+
+    Args:
+        translator: computes.
+        memory: what `memory` gave after an earlier frame, to go on from there with the same result.
+    """
+
+    def __init__(self, translator: Translator, memory: dict[str, Any] | None = None) -> None:
+        self.translator = translator
+        self.before: Pixels | None = None  # the last result
+        self.smoothing = Smoothing()
+        if memory:
+            self.before = memory["result"]
+            planes = len([name for name in memory if name.startswith("mean")])
+            self.smoothing.kept = tuple(
+                Statistics(
+                    int(memory[f"pixels{n}"]),
+                    *(torch.from_numpy(memory[f"{name}{n}"]).to(translator.device) for name in ("mean", "m2")),
+                )
+                for n in range(planes)
+            )
+
+    def __call__(self, picture: Picture, motion: Motion | None) -> Picture:
+        """The result for the next frame; `motion` is that from the one before, if there is one."""
+        begins = motion is None or motion.cut
+        if begins:
+            self.smoothing = Smoothing()
+        with self.smoothing:
+            ((result, _),) = self.translator([picture])
+        self.smoothing.accept()
+        if motion is not None and not begins and self.before is not None:
+            result = replace(result, pixels=blended(self.before, result.pixels, motion))
+        self.before = result.pixels
+        return result
+
+    def memory(self) -> dict[str, Any]:
+        """All that the frames to come depend on, as arrays; small but for the last result."""
+        kept: dict[str, Any] = {"result": self.before}
+        for n, statistics in enumerate(self.smoothing.kept):
+            kept |= {f"pixels{n}": np.array(statistics.pixels)}
+            kept |= {f"{name}{n}": getattr(statistics, name).cpu().numpy() for name in ("mean", "m2")}
+        return kept
+
+
+def _bytes(pixels: Pixels) -> Any:
+    return (pixels >> 8).astype(np.uint8) if pixels.dtype == np.uint16 else pixels

@@ -17,6 +17,7 @@ from translate.video.compute import Made, computed
 from translate.video.options import Options, Progress
 from translate.video.read import Video, exact
 from translate.video.segments import Work
+from translate.video.stills import Stills
 
 __all__ = ["Options", "Progress", "run"]
 
@@ -50,58 +51,72 @@ def run(translator: Translator, job: Job, options: Options) -> Iterator[Progress
 
 def _made(translator: Translator, job: Job, options: Options) -> Iterator[Progress | Done]:
     began = time.perf_counter()
-    with Video(job.source, smooth=translator.model.scale > 1) as video:
-        name, codec, settings = write.chosen(options.codec, video.bits, options.crf, options.preset)
+    with _opened(job, options, smooth=translator.model.scale > 1) as video:
+        name, codec, settings, hardware = _encoder(translator, video, options)
         if not codec.mp4 and job.target.suffix.lower() == ".mp4":
-            raise InputError(f"{name} is not for mp4; name the output .mkv, with --out")
-        work = Work(job.target, _made_from(video, name, settings, options))
-        total, resumed = video.count(options.start, options.end), work.count
-        note = work.note or (f"goes on after {resumed} finished frames" if resumed else None)
-        yield Progress(job.source, resumed, total, resumed, note)
+            raise InputError(f"{name} is not for mp4; name the output .mkv")
+        with Work(job.target, _made_from(video, codec, settings, options)) as work:
+            total, resumed = video.count(options.start, options.end), work.resumed
+            note = work.note or (f"goes on after {resumed} finished frames" if resumed else hardware)
+            yield Progress(job.source, resumed, total, resumed, note)
 
-        def state() -> tuple[bool, list[str]]:
-            return video.lost > 0, list(video.notes)
+            def state() -> tuple[bool, list[str]]:
+                return video.lost > 0, list(video.notes)
 
-        def save(item: Made) -> None:
-            pixels = item.result.picture.pixels
-            height, width = pixels.shape[:2]
-            look = write.Look(width, height, video.rate, video.aspect, video.colour, video.bits, video.chroma)
-            work.add(item.frame, pixels, look, codec, settings, state, item.memory)
+            def save(item: Made) -> None:
+                pixels = item.result.picture.pixels
+                height, width = pixels.shape[:2]
+                look = write.Look(width, height, video.rate, video.aspect, video.colour, video.bits, video.chroma)
+                work.add(item.frame, pixels, look, codec, settings, state, item.memory)
 
-        frames = video.frames(options.start, options.end, skip=work.count, last=work.last)
-        try:
+            frames = video.frames(options.start, options.end, skip=work.count, last=work.last)
             with ThreadPoolExecutor(1, "decode") as reader, ThreadPoolExecutor(1, "encode") as writer:
                 results = computed(translator, reader, frames, options, segments.FRAMES, resumed, work.memory)
                 for done, _ in enumerate(overlapped(writer, save, results, prompt=True), resumed + 1):
                     yield Progress(job.source, done, total, resumed)
                 writer.submit(work.finish, state).result()
-        finally:
-            if not work.parts:  # nothing to go on from
-                work.remove()
-        if not work.parts:
-            what = (
-                "holds no frames that can be decoded" if options.start is options.end is None else "has no frames there"
-            )
-            raise VideoError(
-                f"{what}; {'copy or download it again' if video.problem or video.lost else 'nothing was made'}"
-            )
-        kept = _joined(job, video, work, options)
-        seconds = time.perf_counter() - began
-        rate = (work.count - resumed) / seconds
-        told = dict.fromkeys(
-            [n for part in work.parts for n in part.notes] + list(video.notes) + _changed(video, codec, name)
-        )
-        notes = [f"{resumed + video.given} frames in, {work.count} frames out at {rate:.2f} frames/s"]
-        notes += [f"kept {', '.join(kept.streams) or 'no other streams, as there are none'}", *told, *kept.notes]
-        problem = video.problem or (
-            "holds parts that cannot be decoded" if any(p.lost for p in work.parts) or video.lost else ""
-        )
-        if problem:
-            notes.insert(0, f"{problem}: what could be read of it is in {shown(job.target)}; copy or download it again")
-        yield Done(job.source, job.target, "failed" if problem else "done", "; ".join(notes), seconds)
+            if not work.parts:
+                whole = options.start is options.end is None
+                what = "holds no frames that can be decoded" if whole else "has no frames there"
+                advice = "copy or download it again" if video.problem or video.lost else "nothing was made"
+                raise VideoError(f"{what}; {advice}")
+            kept = _joined(job, video, work, options)
+            seconds = time.perf_counter() - began
+            problem, told = _summary(video, work, kept, (work.count - resumed) / seconds, job)
+            message = "; ".join([*told, *_changed(video, codec, name), *kept.notes])
+            yield Done(job.source, job.target, "failed" if problem else "done", message, seconds)
 
 
-def _joined(job: Job, video: Video, work: Work, options: Options) -> mux.Kept:
+def _opened(job: Job, options: Options, *, smooth: bool) -> Video | Stills:
+    if job.source.is_dir():
+        return Stills(job.source, options.fps, options.sound)
+    return Video(job.source, smooth=smooth)
+
+
+def _encoder(
+    translator: Translator, video: Video | Stills, options: Options
+) -> tuple[str, write.Codec, dict[str, str], str | None]:
+    """As `write.chosen` gives it; the GPU's encoder only where the GPU is what computes."""
+    factor = translator.model.scale * (options.size / min(video.size) if options.size else 1)
+    width, height = (round(side * factor) for side in video.size)
+    gpu = translator.device.startswith("cuda")
+    return write.chosen(options.codec, video.bits, options.crf, options.preset, (width, height) if gpu else None)
+
+
+def _summary(video: Video | Stills, work: Work, kept: mux.Kept, rate: float, job: Job) -> tuple[str, list[str]]:
+    """What is wrong with the source, if anything is, and what to tell at the end."""
+    frames = video.given + work.resumed
+    told = [f"{frames} frames in, {work.count} frames out at {rate:.2f} frames/s"]
+    told += [f"kept {', '.join(kept.streams) or 'no other streams, as there are none'}"]
+    told += dict.fromkeys([note for part in work.parts for note in part.notes] + list(video.notes))
+    lost = video.lost or any(part.lost for part in work.parts)
+    problem = video.problem or ("holds parts that cannot be decoded" if lost else "")
+    if problem:
+        told.insert(0, f"{problem}: what could be read of it is in {shown(job.target)}; copy or download it again")
+    return problem, told
+
+
+def _joined(job: Job, video: Video | Stills, work: Work, options: Options) -> mux.Kept:
     """Put the output together under a temporary name and rename it; then the segments can go."""
     cut = None
     if options.start is not None or options.end is not None:
@@ -113,21 +128,18 @@ def _joined(job: Job, video: Video, work: Work, options: Options) -> mux.Kept:
         parts = [replace(part, times=[(pts - shift, duration) for pts, duration in part.times]) for part in parts]
     path = work.folder / "joined.part"
     format = mux.FORMATS[job.target.suffix.lower()]
-    kept = mux.join(
-        path, format, parts, video.time_base, video.colour, video.aspect, job.source, video.stream.index, cut
-    )
+    kept = mux.join(path, format, parts, video.time_base, video.colour, video.aspect, video.others, video.main, cut)
     path.replace(job.target)
     work.remove()
     return kept
 
 
-def _made_from(video: Video, codec: str, settings: dict[str, str], options: Options) -> dict[str, str]:
+def _made_from(video: Video | Stills, codec: write.Codec, settings: dict[str, str], options: Options) -> dict[str, str]:
     import av
 
-    status = video.path.stat()
     return {
-        "the source": f"{status.st_size} {status.st_mtime_ns}",
-        "--codec": codec,
+        "the source": video.identity,
+        "--codec": codec.encoder,
         "--crf or --preset": str(settings),
         "--start or --end": f"{options.start} {options.end}",
         "--size": str(options.size),
@@ -138,7 +150,7 @@ def _made_from(video: Video, codec: str, settings: dict[str, str], options: Opti
     }
 
 
-def _changed(video: Video, codec: write.Codec, name: str) -> list[str]:
+def _changed(video: Video | Stills, codec: write.Codec, name: str) -> list[str]:
     """What of the pictures' form this codec cannot keep."""
     notes = []
     look = write.Look(0, 0, video.rate, video.aspect, video.colour, video.bits, video.chroma)

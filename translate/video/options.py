@@ -1,6 +1,7 @@
 """How a video is to be made, and what is said while it is."""
 
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 from translate.formats import DEFAULT_MAX_PIXELS
@@ -25,6 +26,8 @@ class Options:
         pictures: the target is a folder, for numbered PNGs and the file TIMES with when each is shown.
         stabilise: blend the frame before into each, and smooth the statistics of norms, so that the result flickers
             less; frames are computed one by one then.
+        fps: frames a second of a folder of pictures that is made a video; None takes the file TIMES in it.
+        sound: a file whose sound goes with them.
         made_by: what else the result depends on, such as the weights' checksum; a change begins a stopped job anew.
     """
 
@@ -40,6 +43,8 @@ class Options:
     made_by: tuple[tuple[str, str], ...] = ()
     pictures: bool = False
     stabilise: bool = False
+    fps: Fraction | None = None
+    sound: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Frames of a video file, upright, each once and with its own time."""
 
+import itertools
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -41,8 +42,9 @@ class Video:
     """
 
     def __init__(self, path: Path, *, smooth: bool = False) -> None:
-        self.path, self.smooth = path, smooth
+        self.path, self.smooth, self.others = path, smooth, path
         self.container, self.stream = opened(path)
+        self.main = self.stream.index
         context = self.stream.codec_context
         self.stream.thread_type = "SLICE"  # with "FRAME", one damaged frame takes its neighbours along
         self.time_base = Fraction(self.stream.time_base or Fraction(1, 90_000))
@@ -60,7 +62,8 @@ class Video:
         self.aspect = self.stream.sample_aspect_ratio or Fraction(
             0
         )  # of a pixel; that of an upright one once it is read
-        self._size: tuple[int, int] | None = None
+        self.size: tuple[int, int] = context.width, context.height  # as stored; exactly so once a frame is read
+        self._settled = False
         if context.format and any(component.is_alpha for component in context.format.components):
             self.notes["its transparency is not kept"] = None
 
@@ -69,6 +72,12 @@ class Video:
 
     def __exit__(self, *_: object) -> None:
         self.container.close()
+
+    @property
+    def identity(self) -> str:
+        """A text that changes with the file."""
+        status = self.path.stat()
+        return f"{status.st_size} {status.st_mtime_ns}"
 
     @property
     def seconds(self) -> float:
@@ -102,13 +111,15 @@ class Video:
         stop = None if end is None else (self.origin + exact(end)) / self.time_base
         found: Iterator[tuple[VideoFrame, int]] | None = None
         if skip and last:
+            for frame, _ in itertools.islice(self._from(first), 1):
+                self._settle(frame)
             found = self._entered(*last)
         if found is None:
-            if skip or first:
-                self._seek(first if not skip and first else None)
-            found = self._timed()
-            if first is not None:
-                found = (item for item in found if item[1] >= first)
+            if skip:
+                self._seek(None)
+            elif first:
+                self._seek(first)
+            found = self._from(first)
             for _ in range(skip):
                 next(found, None)
         for frame, pts in found:
@@ -116,6 +127,18 @@ class Video:
                 return
             self.given += 1
             yield Frame(self._upright(frame), pts, frame.duration or 0, _mark(frame))
+
+    def _from(self, first: Fraction | None) -> "Iterator[tuple[VideoFrame, int]]":
+        """Of what comes next, the frames whose time is not before `first`."""
+        return (item for item in self._timed() if first is None or item[1] >= first)
+
+    def _settle(self, frame: "VideoFrame") -> None:
+        """Take the size, and the aspect of an upright pixel, from the first frame."""
+        if not self._settled:
+            self._settled, self.size = True, (frame.width, frame.height)
+            matrix = _matrix(frame)
+            if matrix and abs(matrix[0]) < abs(matrix[1]) and self.aspect:
+                self.aspect = 1 / self.aspect
 
     def _entered(self, pts: int, mark: int) -> "Iterator[tuple[VideoFrame, int]] | None":
         """What comes after the frame with this time and mark, or None where that is not found."""
@@ -191,16 +214,12 @@ class Video:
     def _upright(self, frame: "VideoFrame") -> Picture:
         if frame.interlaced_frame:
             self.notes["it is interlaced, and its combed frames are taken as they are; deinterlace it first"] = None
-        size = frame.width, frame.height
-        matrix = _matrix(frame)
-        if self._size is None:
-            self._size = size
-            if matrix and abs(matrix[0]) < abs(matrix[1]) and self.aspect:
-                self.aspect = 1 / self.aspect
-        if size != self._size:
+        self._settle(frame)
+        size, matrix = (frame.width, frame.height), _matrix(frame)
+        if size != self.size:
             text = "the frame size changes midway, to {}×{}; from there on frames are scaled to {}×{}"
-            self.notes[text.format(*size, *self._size)] = None
-            frame = frame.reformat(*self._size)
+            self.notes[text.format(*size, *self.size)] = None
+            frame = frame.reformat(*self.size)
         return Picture(turned(to_rgb(frame, self.colour, smooth=self.smooth), matrix))
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from translate.metadata import Pixels
+from translate.video.lock import LOCK, locked
 from translate.video.mux import Part
 from translate.video.read import Frame
 from translate.video.write import Codec, Look, Segment
@@ -24,10 +25,14 @@ class Work:
     Args:
         target: the output.
         made_from: what the result depends on, as texts; where that has changed, all begins anew.
+
+    Raises:
+        VideoError: another run is making this output. One that was killed is not in the way.
     """
 
     def __init__(self, target: Path, made_from: dict[str, str]) -> None:
         self.folder = target.with_name(f".{hashlib.sha256(target.name.encode()).hexdigest()[:16]}.parts")
+        self._lock = locked(self.folder)
         self.parts: list[Part] = []
         self.note: str | None = None
         plan = self.folder / "plan.json"
@@ -39,11 +44,22 @@ class Work:
                 changed = [name for name in made_from if before.get(name) != made_from[name]]
                 self.note = f"{', '.join(changed)} changed since it was begun: it begins anew"
         if not self.parts:
-            shutil.rmtree(self.folder, ignore_errors=True)
-            self.folder.mkdir(parents=True)
+            for path in self.folder.iterdir():
+                if path.name != LOCK:
+                    path.unlink()
             _put(plan, made_from)
+        self.resumed = self.count  # frames that were there already
         self._segment: Segment | None = None
         self._times: list[tuple[int, int]] = []
+
+    def __enter__(self) -> "Work":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self.parts:  # nothing to go on from
+            self.remove()
+        if self._lock:
+            self._lock.close()
 
     @property
     def count(self) -> int:

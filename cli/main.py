@@ -16,6 +16,10 @@ app = typer.Typer(
     help="Image-to-image translation for folders of photographs, on the machine that you have.",
 )
 app.command()(apply.cyclegan)
+app.command()(apply.pix2pix)
+app.command()(apply.colourise)
+app.command("colorize", hidden=True)(apply.colourise)
+app.command()(apply.restore)
 app.command()(apply.upscale)
 app.add_typer(train.app, name="train", help="Train your own weights on your own folders.")
 app.add_typer(weights.app, name="weights", help="The weights that are there, and what is known about them.")

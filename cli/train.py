@@ -1,127 +1,102 @@
-"""`translate train`: the recipes."""
+"""`translate train`: one command a recipe, its options those of the recipe's dataclass."""
 
+import inspect
+import logging
+import resource
 import sys
+import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import MISSING, fields
+from importlib import import_module
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
 from translate.errors import InputError
-from translate.train.options import SRGAN, CycleGAN
+from translate.train import options
 
 if TYPE_CHECKING:
     from translate.train.state import Step
 
 app = typer.Typer(no_args_is_help=True)
+DRY_RUN_STEPS = 4
 
 Out = Annotated[Path, typer.Option(help="Folder of the run: checkpoint, weights, samples.")]
-Steps = Annotated[int, typer.Option(min=1, help="Optimiser steps.")]
-Batch = Annotated[int, typer.Option(min=1, help="Images a step.")]
-Width = Annotated[int, typer.Option(min=1, help="Channels of the generator.")]
-Blocks = Annotated[int, typer.Option(min=1, help="Residual blocks of the generator.")]
-JudgeWidth = Annotated[int, typer.Option(min=1, help="Channels of the discriminator's first layer.")]
-Rate = Annotated[float, typer.Option(min=0.0, help="Learning rate.")]
-Weight = Annotated[float, typer.Option(min=0.0, help="Weight of this loss; 0 leaves it out.")]
-Ema = Annotated[float, typer.Option(min=0.0, max=1.0, help="Decay of the averaged weights.")]
-Seed = Annotated[int, typer.Option(help="Of every random number.")]
-Precision = Annotated[str, typer.Option(help="auto, fp32 or bf16.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on exactly where this run stopped.")]
 Init = Annotated[Path | None, typer.Option(help="Checkpoint of another run to take the networks from.")]
 Minutes = Annotated[float, typer.Option(min=0.0, help="Between two checkpoints.")]
 TensorBoard = Annotated[
     bool, typer.Option("--tensorboard", help="Write scalars for TensorBoard into the run's folder.")
 ]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Find the data, try a few steps, and say how long all would take.")
+]
 
 
-@app.command()
-def cyclegan(
-    a: Annotated[Path, typer.Option(help="Folder of images of one kind.")],
-    b: Annotated[Path, typer.Option(help="Folder of images of the other kind.")],
-    out: Out,
-    steps: Steps = CycleGAN.steps,
-    batch: Batch = CycleGAN.batch,
-    size: Annotated[int, typer.Option(min=32, help="Side of the random crops, a multiple of 4.")] = CycleGAN.size,
-    load: Annotated[
-        tuple[int, int], typer.Option(help="Short side before cropping: smallest, largest.")
-    ] = CycleGAN.load,
-    width: Width = CycleGAN.width,
-    blocks: Blocks = CycleGAN.blocks,
-    skip: Annotated[
-        bool, typer.Option("--skip", help="Add the input: keeps detail where only the light changes.")
-    ] = False,
-    discriminator: Annotated[str, typer.Option(help="patch, or projected: far fewer steps.")] = CycleGAN.discriminator,
-    discriminator_width: JudgeWidth = CycleGAN.discriminator_width,
-    lr: Rate = CycleGAN.lr,
-    cycle: Weight = CycleGAN.cycle,
-    identity: Weight = CycleGAN.identity,
-    photorealism: Weight = CycleGAN.photorealism,
-    pool: Annotated[int, typer.Option(min=1, help="Fakes kept for the discriminators.")] = CycleGAN.pool,
-    ema: Ema = CycleGAN.ema,
-    seed: Seed = CycleGAN.seed,
-    precision: Precision = "auto",
-    device: Device = "auto",
-    resume: Resume = False,
-    init: Init = None,
-    minutes: Minutes = 5.0,
-    tensorboard: TensorBoard = False,
-) -> None:
-    """Learn to turn one kind of photograph into another and back, from two folders without pairs."""
-    if size % 4 or not size <= load[0] <= load[1]:
-        raise InputError(f"--size {size} must be a multiple of 4, and --load {load[0]} {load[1]} must not be below it")
-    if discriminator not in ("patch", "projected"):
-        raise InputError(f"--discriminator is {discriminator!r}; there are patch and projected")
-    device, precision = _hardware(device, precision)
-    config = CycleGAN(
-        str(a), str(b), steps, batch, size, load, width, blocks, skip, discriminator, discriminator_width,
-        lr, cycle, identity, photorealism, pool, ema, seed, precision, device,
-    )  # fmt: skip
-    from translate.train.cyclegan import train
+def _recipe(module: str, config: type[options.Run]) -> None:
+    """Add the command of one recipe."""
 
-    _show(train(config, out, resume=resume, init=init, minutes=minutes), out, resume, tensorboard)
+    def command(
+        out: Out,
+        resume: Resume = False,
+        init: Init = None,
+        minutes: Minutes = 5.0,
+        tensorboard: TensorBoard = False,
+        dry_run: DryRun = False,
+        **of_recipe: Any,
+    ) -> None:
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in of_recipe.items()}
+        device, precision = _hardware(values.pop("device"), values.pop("precision"))
+        chosen = config(**values, device=device, precision=precision)
+        logging.basicConfig(format="%(message)s")
+        logging.getLogger("translate").setLevel(logging.INFO)
+        train: Callable[..., Iterator[Step]] = import_module(f"translate.train.{module}").train
+        if dry_run:
+            with tempfile.TemporaryDirectory() as empty:
+                _estimate(train(chosen, Path(empty), init=init), chosen.steps, device)
+        else:
+            _show(train(chosen, out, resume=resume, init=init, minutes=minutes), out, resume, tensorboard)
+
+    hints = get_type_hints(config, include_extras=True)
+    own = [_parameter(field.name, hints[field.name], field.default) for field in fields(config)]
+    shared = [p for p in inspect.signature(command).parameters.values() if p.name != "of_recipe"]
+    every = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in (*own, *shared)]
+    every.sort(key=lambda p: p.default is not inspect.Parameter.empty)
+    command.__signature__ = inspect.Signature(every)  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in every}
+    app.command(module, help=config.__doc__)(command)
 
 
-@app.command()
-def srgan(
-    hr: Annotated[list[Path], typer.Option(help="Folder of sharp images; may be given several times.")],
-    out: Out,
-    steps: Steps = SRGAN.steps,
-    gan_steps: Annotated[int, typer.Option(min=0, help="How many of the steps, the last, are adversarial.")] = 0,
-    batch: Batch = SRGAN.batch,
-    patch: Annotated[int, typer.Option(min=8, help="Side of a small patch.")] = SRGAN.patch,
-    scale: Annotated[int, typer.Option(help="Enlargement: 2, 4 or 8.")] = SRGAN.scale,
-    width: Width = SRGAN.width,
-    blocks: Blocks = SRGAN.blocks,
-    tail: Annotated[str, typer.Option(help="direct (quick) or staged (as in the paper).")] = SRGAN.tail,
-    discriminator_width: JudgeWidth = SRGAN.discriminator_width,
-    lr: Rate = SRGAN.lr,
-    gan_lr: Rate = SRGAN.gan_lr,
-    pixel: Weight = SRGAN.pixel,
-    feature: Weight = SRGAN.feature,
-    adversarial: Weight = SRGAN.adversarial,
-    ema: Ema = SRGAN.ema,
-    seed: Seed = SRGAN.seed,
-    precision: Precision = "auto",
-    device: Device = "auto",
-    resume: Resume = False,
-    init: Init = None,
-    minutes: Minutes = 5.0,
-    tensorboard: TensorBoard = False,
-) -> None:
-    """Learn to enlarge, from sharp photographs alone: for fidelity first, then for looks."""
-    if scale not in (2, 4, 8) or tail not in ("direct", "staged") or gan_steps > steps:
-        raise InputError("--scale is 2, 4 or 8, --tail is direct or staged, and --gan-steps at most --steps")
-    device, precision = _hardware(device, precision)
-    config = SRGAN(
-        tuple(map(str, hr)), steps, gan_steps, batch, patch, scale, width, blocks, tail, discriminator_width, lr,
-        gan_lr, pixel, feature, adversarial, ema, seed, precision, device,
-    )  # fmt: skip
-    from translate.train.srgan import train
+def _parameter(name: str, hint: Any, default: Any) -> inspect.Parameter:
+    """A field of a recipe's options, as Typer wants to see it."""
+    kind, about = get_args(hint)
+    several = get_origin(kind) is tuple and ... in get_args(kind)
+    limits = {} if about.min is None else {"min": type(about.min)(about.min)}
+    if about.max is not None:
+        limits["max"] = about.max
+    annotation: Any = Annotated[list[str] if several else kind, typer.Option(help=about.text, **limits)]
+    if name in ("device", "precision"):
+        default = "auto"
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=inspect.Parameter.empty if default is MISSING else default,
+        annotation=annotation,
+    )
 
-    _show(train(config, out, resume=resume, init=init, minutes=minutes), out, resume, tensorboard)
+
+for _module, _config in {
+    "cyclegan": options.CycleGAN,
+    "srgan": options.SRGAN,
+    "pix2pix": options.Pix2Pix,
+    "colourise": options.Colourise,
+    "restore": options.Restore,
+}.items():
+    _recipe(_module, _config)
 
 
 def _hardware(device: str, precision: str) -> tuple[str, str]:
@@ -134,6 +109,20 @@ def _hardware(device: str, precision: str) -> tuple[str, str]:
             raise InputError("--precision fp16 is for translating; train in fp32 or bf16")
         chosen = "fp32"
     return device, chosen
+
+
+def _estimate(steps: "Iterator[Step]", number: int, device: str) -> None:
+    """Take a few steps; the first is not timed, as it also prepares what is kept."""
+    import torch
+
+    seconds = [step.seconds for step in islice(steps, DRY_RUN_STEPS)]
+    each = min(seconds)
+    if device.startswith("cuda"):
+        peak = torch.cuda.max_memory_reserved(device)
+    else:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    typer.echo(f"{each:.2f} s for each of the first steps, so {number} like them take {number * each / 3600:.1f} hours")
+    typer.echo(f"{peak / 1e9:.1f} GB of memory; nothing was written")
 
 
 def _show(steps: "Iterator[Step]", out: Path, resume: bool, tensorboard: bool) -> None:

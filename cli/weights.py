@@ -13,6 +13,11 @@ from translate.weights import download, own, registry
 from translate.weights.registry import Entry
 
 app = typer.Typer(no_args_is_help=True)
+TASKS = {
+    "UNetGenerator": "pix2pix",
+    "Colouriser": "colourise",
+    "Restorer": "restore",
+}  # of networks that are for one command only
 Name = Annotated[str | None, typer.Option(help="What to call them; the file's name by default.")]
 
 
@@ -109,7 +114,7 @@ def _keep(entry: Entry, file: Path) -> None:
     model = checkpoints.load(file)
     entry = replace(
         entry,
-        task=entry.task or ("upscale" if model.scale > 1 else "cyclegan"),
+        task=entry.task or TASKS.get(model.architecture) or ("upscale" if model.scale > 1 else "cyclegan"),
         summary=f"{model.architecture} ×{model.scale} from {file.name if not entry.target else entry.source}",
         scale=model.scale,
         source_sha256=own.sha256_of(file),

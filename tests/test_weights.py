@@ -278,7 +278,7 @@ def test_every_public_entry_has_an_address_and_hashes_are_hashes() -> None:
     for entry in registry.public().values():
         assert re.fullmatch(r"https?://\S+\.pth", entry.url)
         assert entry.sha256 is None or re.fullmatch("[0-9a-f]{64}", entry.sha256)
-        assert entry.task in ("cyclegan", "upscale")
+        assert entry.task in ("cyclegan", "pix2pix", "upscale")
         assert entry.name not in registry.shipped()
     with pytest.raises(UnknownModelError, match="translate weights pull horse2zebra"):
         registry.find("horse2zebra")

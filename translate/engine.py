@@ -16,9 +16,9 @@ from translate import images
 from translate.errors import ImageError
 from translate.frames import Job, shown
 from translate.images import Picture
-from translate.translator import Translator, resized
+from translate.translator import Chain, Ready, Translator, resized
 
-__all__ = ["Done", "Translator", "overlapped", "reason", "run"]
+__all__ = ["Chain", "Done", "Ready", "Translator", "overlapped", "reason", "run"]
 
 _AHEAD = 2  # pictures that wait between two stages
 T = TypeVar("T")
@@ -47,7 +47,7 @@ class _Frame:
 
 
 def run(
-    translator: Translator,
+    translator: Ready,
     jobs: Iterable[Job],
     *,
     batch: int = 1,
@@ -99,13 +99,13 @@ def run(
         yield from overlapped(writer, save, _computed(translator, loaded, batch), prompt=True)
 
 
-def _computed(translator: Translator, frames: Iterator[_Frame], batch: int) -> Iterator[tuple[_Frame, float]]:
+def _computed(translator: Ready, frames: Iterator[_Frame], batch: int) -> Iterator[tuple[_Frame, float]]:
     """Each frame with its result in place of its picture, and the seconds that it took."""
     for group in _batches(frames, batch):
         yield from _translated(translator, group)
 
 
-def _translated(translator: Translator, group: list[_Frame]) -> Iterator[tuple[_Frame, float]]:
+def _translated(translator: Ready, group: list[_Frame]) -> Iterator[tuple[_Frame, float]]:
     pictures = [frame.picture for frame in group if frame.picture is not None]
     if not pictures:
         yield from ((frame, 0.0) for frame in group)

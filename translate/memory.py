@@ -20,6 +20,8 @@ def bytes_per_pixel(model: Model, itemsize: int) -> int:
     Measured, at most a third too high: 750 to 880 for a CycleGAN of width 32 in float32, 1230 for a direct SRResNet of
     width 64, 12,300 for a staged one, and half of each activation in bfloat16.
     """
+    if own := getattr(model.network, "bytes_per_pixel", None):
+        return int(own)
     width = int(getattr(model.network, "config", {}).get("width", 1))
     full_size = int(getattr(model.network, "full_size", width)) if model.scale > 1 else 0
     channels = (7 if model.scale == 1 else 4) * width + 3 * model.scale**2 * full_size

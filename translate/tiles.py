@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Iterator
 
-from torch import Tensor, nn
+from torch import Tensor
 
 Source = Callable[[int, int, int, int], Tensor]  # top, bottom, left, right -> (1, 3, bottom - top, right - left)
 Piece = tuple[int, int, Tensor]  # top and left in the result, and (1, 3, h, w) of it
 
 
 def in_tiles(
-    network: nn.Module,
+    network: Callable[[Tensor], Tensor],
     source: Source,
     height: int,
     width: int,

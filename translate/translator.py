@@ -1,8 +1,11 @@
 """A network that is ready to translate pictures: padding, precision, parts, and back to whole numbers."""
 
 import copy
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
+from math import prod
 from typing import Any, Literal
 
 import cv2
@@ -19,6 +22,7 @@ from translate.metadata import Pixels
 from translate.models import Model
 from translate.models.cyclegan import ResnetGenerator
 from translate.models.layers import placed
+from translate.models.restorer import Restorer, thumbnail_of_rows
 from translate.models.smoothing import begin_pass
 from translate.tiles import in_tiles
 
@@ -48,6 +52,11 @@ class Translator:
         self.precision = choose_precision(precision, self.device).value
         self._asked = precision != "auto"
         self._networks = {self.precision: self._network(self.precision)}
+
+    @property
+    def scale(self) -> int:
+        """Side of a result / side of its picture."""
+        return self.model.scale
 
     @torch.inference_mode()
     def __call__(self, pictures: list[Picture]) -> list[tuple[Picture, str | None]]:
@@ -124,8 +133,12 @@ class Translator:
         if isinstance(network, ResnetGenerator):
             parts = in_bands(network, source, *size, rows=side, memory=memory.MOST // 3)
         else:
+            work: Callable[[Tensor], Tensor] = network
+            if isinstance(network, Restorer):
+                film = network.glance(thumbnail_of_rows(lambda top, bottom: source(top, bottom, 0, size[1]), size[0]))
+                work = partial(network, film=film)
             parts = in_tiles(
-                network, source, *size, side=side, halo=model.halo or 0, multiple=model.multiple_of, scale=model.scale
+                work, source, *size, side=side, halo=model.halo or 0, multiple=model.multiple_of, scale=model.scale
             )
         result = np.empty((height, width, 3), pixels.dtype)
         for top, left, part in parts:
@@ -141,7 +154,7 @@ class Translator:
 
     def _in(self, precision: str) -> nn.Module:
         """The network, for one pass."""
-        begin_pass()
+        begin_pass(id(self))
         if precision not in self._networks:
             self._networks[precision] = self._network(precision)
         return self._networks[precision]
@@ -180,6 +193,31 @@ class Translator:
         if alpha is not None and enlarges:
             alpha = _scaled(alpha, (pixels.shape[1], pixels.shape[0]))
         return replace(picture, pixels=pixels, alpha=alpha, grey=picture.grey and enlarges)
+
+
+class Chain:
+    """Several translators, each of which goes on with the result of the one before.
+
+    Args:
+        stages: at least one, all on the same device.
+    """
+
+    def __init__(self, stages: list[Translator]) -> None:
+        self.stages = stages
+        self.scale = prod(stage.scale for stage in stages)
+        self.device, self.precision = stages[0].device, stages[0].precision
+
+    def __call__(self, pictures: list[Picture]) -> list[tuple[Picture, str | None]]:
+        """As `Translator` does."""
+        remarks: list[str | None] = [None] * len(pictures)
+        for stage in self.stages:
+            results = stage(pictures)
+            pictures = [picture for picture, _ in results]
+            remarks = [remark or before for (_, remark), before in zip(results, remarks, strict=True)]
+        return list(zip(pictures, remarks, strict=True))
+
+
+Ready = Translator | Chain
 
 
 def resized(picture: Picture, short_side: int, max_pixels: int) -> Picture:

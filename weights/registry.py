@@ -21,7 +21,7 @@ class Entry:
 
     Args:
         name: of the entry, and of its file and card.
-        task: the command that it is for: "cyclegan" or "upscale".
+        task: the command that it is for, as "cyclegan" or "upscale".
         summary: one line.
         licence: of the weights, and what is known about that of the training images.
         sha256: of the file.
@@ -150,6 +150,8 @@ def default_for(task: str, *, target: str | None = None, scale: int = 1) -> Entr
     for entry in fitting:
         if entry.target == target and entry.scale == scale:
             return entry
+    if not fitting:
+        raise UnknownModelError(f"no weights for {task} are shipped; name some with --weights")
     if target is None:
         factors = ", ".join(f"--x{entry.scale}" for entry in fitting)
         raise UnknownModelError(

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from translate.models import compact, cyclegan_keys, pix2pix, rrdb, srgan, srgan_bn
+from translate.models import colouriser, compact, cyclegan_keys, pix2pix, restorer, rrdb, srgan, srgan_bn
 from translate.models.keys import rename
 
 
@@ -87,6 +87,8 @@ ARCHITECTURES = (
     Architecture("SRGAN", srgan_bn.public_names, srgan_bn.convert, srgan_bn.build, halo=srgan_bn.halo),
     Architecture("RRDBNet", rrdb.public_names, rename, rrdb.build, halo=rrdb.halo),
     Architecture("SRVGGNetCompact", compact.public_names, rename, compact.build, halo=compact.halo),
+    Architecture("Restorer", restorer.public_names, rename, restorer.build, halo=restorer.halo),
+    Architecture("Colouriser", colouriser.public_names, rename, colouriser.build),
 )
 
 __all__ = ["ARCHITECTURES", "Architecture", "Model"]

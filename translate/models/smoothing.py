@@ -14,18 +14,20 @@ _active: ContextVar["Smoothing | None"] = ContextVar("smoothing", default=None)
 
 
 class Smoothing:
-    """Statistics of each norm of a network, in the order of the forward pass, from one frame to the next.
+    """Statistics of each norm, in the order of the forward pass, from one frame to the next.
 
-    As a context it is in force for all networks of `translate.models` in this thread. Every frame is one pass with a
-    batch of one, or several where one fails and is tried again: only `accept` keeps what the last of them has found.
+    As a context it is in force for all networks of `translate.models` in this thread. For every frame each network
+    makes one pass with a batch of one, or several where one fails and is tried again: only what the last of them has
+    found counts, once the frame is accepted.
 
     Args:
         kept: from an earlier `kept`, to go on from there; none at a beginning and after a cut.
     """
 
-    def __init__(self, kept: tuple[Statistics, ...] = ()) -> None:
-        self.kept = kept
-        self._found: list[Statistics] = []
+    def __init__(self, kept: tuple[tuple[Statistics, ...], ...] = ()) -> None:
+        self.kept = kept  # of each network, in the order in which they work
+        self._found: dict[int, list[Statistics]] = {}
+        self._now = 0  # whose pass it is
 
     def __enter__(self) -> "Smoothing":
         self._token: Token[Smoothing | None] = _active.set(self)
@@ -34,29 +36,32 @@ class Smoothing:
     def __exit__(self, *_: object) -> None:
         _active.reset(self._token)
 
-    def begin(self) -> None:
-        """Forget what the pass so far has found."""
-        self._found = []
+    def begin(self, network: int = 0) -> None:
+        """A network, by any number of its own, begins a pass: forget what it has found in this frame."""
+        self._now = network
+        self._found[network] = []
 
     def accept(self) -> None:
         """The frame is made: the next one builds on it."""
-        self.kept = tuple(self._found)
+        self.kept = tuple(tuple(found) for found in self._found.values())
+        self._found = {}
 
     def add(self, now: Statistics) -> Statistics:
         """Statistics to normalise with, from those of the frame at the next norm, (1, C) each."""
-        number = len(self._found)
-        if number < len(self.kept):
-            before = self.kept[number]
+        found = self._found.setdefault(self._now, [])
+        stage, norm = list(self._found).index(self._now), len(found)
+        if stage < len(self.kept) and norm < len(self.kept[stage]):
+            before = self.kept[stage][norm]
             m2 = before.m2 * (now.pixels / before.pixels)
             now = Statistics(now.pixels, now.mean.lerp(before.mean, KEEP), now.m2.lerp(m2, KEEP))
-        self._found.append(now)
+        found.append(now)
         return now
 
 
-def begin_pass() -> None:
-    """To be called before each pass of a network, as one that failed may have left something."""
+def begin_pass(network: int) -> None:
+    """To be called before each pass of a network, with a number of its own."""
     if smoothing := _active.get():
-        smoothing.begin()
+        smoothing.begin(network)
 
 
 def smoothing() -> Smoothing | None:

@@ -20,41 +20,62 @@ log = logging.getLogger(__name__)
 MIN_IMAGES = 2
 
 
-def load_folder(folders: list[Path], prepare: Callable[[Pixels], Pixels | None]) -> list[Pixels]:
-    """Read every image below the folders, in sorted order.
+def files_in(folder: Path) -> list[Path]:
+    """The image files below a folder, sorted.
+
+    Raises:
+        TrainingError: there is no such folder.
+    """
+    if not folder.is_dir():
+        raise TrainingError(f"{folder} is no folder")
+    return sorted(path for path in folder.rglob("*") if images.is_image(path))
+
+
+def read_rgb(path: Path) -> Pixels:
+    """One image as (H, W, 3) uint8; an ImageError where it is broken."""
+    pixels = images.read(path).pixels
+    return pixels if pixels.dtype == np.uint8 else (pixels / 257).round().astype(np.uint8)
+
+
+def load_all(paths: list[Path], read: Callable[[Path], Pixels | None], where: str) -> list[Pixels]:
+    """Read images, in their order; a broken one, or one that is too small, is named in the log and skipped.
 
     Args:
-        folders: searched recursively.
-        prepare: what to keep of an (H, W, 3) RGB uint8 image; None where it is too small to use.
+        paths: of the images.
+        read: one image as it is to be kept; None where it is too small.
+        where: they come from, for messages.
 
-    Returns:
-        The prepared images. A broken one is named in the log and skipped.
+    Raises:
+        TrainingError: too few images are left.
+    """
+    kept = []
+    for path in paths:
+        try:
+            pixels = read(path)
+        except ImageError as error:
+            log.warning("skipped %s: %s", path, error)
+            continue
+        if pixels is None:
+            log.warning("skipped %s: it is too small", path)
+        else:
+            kept.append(pixels)
+    if len(kept) < MIN_IMAGES:
+        raise TrainingError(f"{where}: {len(kept)} usable images; at least {MIN_IMAGES} are needed")
+    log.info("%d images in %s", len(kept), where)
+    return kept
+
+
+def load_folders(folders: list[Path], prepare: Callable[[Pixels], Pixels | None]) -> list[Pixels]:
+    """Read every image below the folders, as `load_all` does.
 
     Raises:
         TrainingError: a folder is missing, is given twice, or too few images are left.
     """
+    where = ", ".join(map(str, folders))
     if len({folder.resolve() for folder in folders}) < len(folders):
-        raise TrainingError(f"the same folder is given twice: {', '.join(map(str, folders))}")
-    kept = []
-    for folder in folders:
-        if not folder.is_dir():
-            raise TrainingError(f"{folder} is no folder")
-        for path in sorted(p for p in folder.rglob("*") if images.is_image(p)):
-            try:
-                pixels = images.read(path).pixels
-            except ImageError as error:
-                log.warning("skipped %s: %s", path, error)
-                continue
-            prepared = prepare(pixels if pixels.dtype == np.uint8 else (pixels / 257).round().astype(np.uint8))
-            if prepared is None:
-                log.warning("skipped %s: %d×%d is too small", path, pixels.shape[1], pixels.shape[0])
-            else:
-                kept.append(prepared)
-    if len(kept) < MIN_IMAGES:
-        raise TrainingError(
-            f"{', '.join(map(str, folders))}: {len(kept)} usable images; at least {MIN_IMAGES} are needed"
-        )
-    return kept
+        raise TrainingError(f"the same folder is given twice: {where}")
+    paths = [path for folder in folders for path in files_in(folder)]
+    return load_all(paths, lambda path: prepare(read_rgb(path)), where)
 
 
 def shrink(pixels: Pixels, short_side: int) -> Pixels:
@@ -71,28 +92,33 @@ class Crops:
     Every random number comes from torch's global generator, so that a resumed run draws what the whole one would have.
 
     Args:
-        folder: the images.
+        images: (H, W, C) uint8, with a short side of at least load[1].
         size: side of the crop, in pixels.
         load: smallest and largest short side that an image is resized to.
     """
 
-    def __init__(self, folder: Path, size: int, load: tuple[int, int]) -> None:
+    def __init__(self, images: list[Pixels], size: int, load: tuple[int, int]) -> None:
+        self.images, self.size, self.load = images, size, load
+
+    @classmethod
+    def of_folders(cls, folders: list[Path], size: int, load: tuple[int, int]) -> "Crops":
+        """Crops of all the images in some folders."""
         if not size <= load[0] <= load[1]:
             raise TrainingError(f"crops of {size} do not fit into images with a short side of {load[0]} to {load[1]}")
-        self.size, self.load = size, load
-        self.images = load_folder([folder], lambda pixels: shrink(pixels, load[1]))
+        return cls(load_folders(folders, lambda pixels: shrink(pixels, load[1])), size, load)
+
+    def draw(self) -> Pixels:
+        """One crop, (size, size, C)."""
+        pixels = self.images[_random(len(self.images))]
+        short = self.load[0] + _random(self.load[1] - self.load[0] + 1)
+        pixels = shrink(pixels, short)
+        top, left = _random(pixels.shape[0] - self.size + 1), _random(pixels.shape[1] - self.size + 1)
+        crop = pixels[top : top + self.size, left : left + self.size]
+        return crop[:, ::-1] if _random(2) else crop
 
     def batch(self, count: int) -> Tensor:
         """Draw (count, 3, size, size) in [-1, 1], channels_last."""
-        crops = []
-        for _ in range(count):
-            pixels = self.images[_random(len(self.images))]
-            short = self.load[0] + _random(self.load[1] - self.load[0] + 1)
-            pixels = shrink(pixels, short)
-            top, left = _random(pixels.shape[0] - self.size + 1), _random(pixels.shape[1] - self.size + 1)
-            crop = pixels[top : top + self.size, left : left + self.size]
-            crops.append(crop[:, ::-1] if _random(2) else crop)
-        return _tensor(np.stack(crops)) * 2 - 1
+        return to_tensor(np.stack([self.draw() for _ in range(count)])) * 2 - 1
 
     def colours(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation (3,) over all pixels, before the tanh that a generator ends in."""
@@ -119,7 +145,7 @@ class SuperResolutionPatches:
             h, w = (n // scale * scale for n in pixels.shape[:2])
             return pixels[:h, :w] if min(h, w) >= patch * scale else None
 
-        self.high = load_folder(folders, crop)
+        self.high = load_folders(folders, crop)
         self.low = [_bicubic(pixels, scale) for pixels in self.high]
         self.areas = torch.tensor([float(low.shape[0] * low.shape[1]) for low in self.low])
 
@@ -135,7 +161,7 @@ class SuperResolutionPatches:
             for source, side, k, out in ((low, p, 1, lows), (high, p * s, s, highs)):
                 patch = np.rot90(source[y * k : y * k + side, x * k : x * k + side], turn)
                 out.append(patch[:, ::-1] if mirror else patch)
-        return _tensor(np.stack(lows)), _tensor(np.stack(highs))
+        return to_tensor(np.stack(lows)), to_tensor(np.stack(highs))
 
 
 def _bicubic(pixels: Pixels, scale: int) -> Pixels:
@@ -144,7 +170,7 @@ def _bicubic(pixels: Pixels, scale: int) -> Pixels:
     return small[0].permute(1, 2, 0).round().clamp(0, 255).byte().numpy()
 
 
-def _tensor(batch: Pixels) -> Tensor:
+def to_tensor(batch: Pixels) -> Tensor:
     """(B, H, W, 3) bytes -> (B, 3, H, W) in [0, 1], channels_last without a copy."""
     return torch.from_numpy(np.ascontiguousarray(batch)).permute(0, 3, 1, 2).float().div_(255)
 

@@ -12,21 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from translate.errors import TrainingError
+from translate.models.efficientnet import STAGES, EfficientNetLite0, SameConv
 
-# One row a stage: blocks, kernel, stride of the first block, expansion, output channels (table 1 of the paper).
-STAGES = (
-    (1, 3, 1, 1, 16),
-    (2, 3, 2, 6, 24),
-    (2, 5, 2, 6, 40),
-    (3, 3, 2, 6, 80),
-    (3, 5, 1, 6, 112),
-    (4, 5, 2, 6, 192),
-    (1, 3, 1, 6, 320),
-)
-TAPS = (0, 1, 2, 4, 6)  # the stages whose output is the last at its resolution: strides 2, 4, 8, 16 and 32
 EMBEDDING, CLASSES = 1280, 1000
 BATCH_NORM_EPS = 1e-3
-MEAN, STD = 127, 128  # of all channels in [0, 255]; the lite networks were not trained with ImageNet's statistics
 
 # Where each module's weights stand in the published file: (convolution, its batch norm). {} is the block's number.
 STEM, HEAD = ("_conv_stem", "_bn0"), ("_conv_head", "_bn1")
@@ -38,43 +27,7 @@ EXPANDED_BLOCK = {
 FIRST_BLOCK = {name: EXPANDED_BLOCK[name] for name in ("depthwise", "project")}
 
 
-class SameConv(nn.Conv2d):
-    """A convolution padded as TensorFlow's "same", where the odd row and column of zeros are at the end.
-
-    The weights were trained so: half a pixel of shift at each of five strides would cost accuracy.
-    """
-
-    def __init__(self, channels: int, out: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
-        super().__init__(channels, out, kernel, stride, padding=kernel // 2 if stride == 1 else 0, groups=groups)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to (B, out, ⌈H/stride⌉, ⌈W/stride⌉)."""
-        (kernel, _), (stride, _) = self.kernel_size, self.stride
-        if stride > 1:
-            missing = [max((-(-size // stride) - 1) * stride + kernel - size, 0) for size in (x.shape[3], x.shape[2])]
-            x = functional.pad(x, [side for both in missing for side in (both // 2, both - both // 2)])
-        return super().forward(x)
-
-
-class Block(nn.Module):
-    """An inverted residual block (Sandler et al., *MobileNetV2*, section 3.3)."""
-
-    def __init__(self, channels: int, out: int, kernel: int, stride: int, expansion: int) -> None:
-        super().__init__()
-        wide = channels * expansion
-        self.expand = SameConv(channels, wide, 1) if expansion > 1 else None
-        self.depthwise = SameConv(wide, wide, kernel, stride, groups=wide)
-        self.project = SameConv(wide, out, 1)
-        self.residual = stride == 1 and channels == out
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, channels, H, W) to (B, out, ⌈H/stride⌉, ⌈W/stride⌉)."""
-        wide = x if self.expand is None else functional.relu6(self.expand(x))
-        change: Tensor = self.project(functional.relu6(self.depthwise(wide)))
-        return x + change if self.residual else change
-
-
-class FeatureNetwork(nn.Module):
+class FeatureNetwork(EfficientNetLite0):
     """Frozen EfficientNet-lite0 for (B, 3, H, W) RGB in [0, 1], any size; gradients reach the input, not the weights.
 
     It was trained on 224 × 224 crops of photographs with a short side of 256. Each batch norm is folded into the
@@ -84,29 +37,14 @@ class FeatureNetwork(nn.Module):
 
     def __init__(self, weights: Path | None = None) -> None:
         super().__init__()
-        channels = 32
-        self.stem = SameConv(3, channels, 3, stride=2)
-        self.stages = nn.ModuleList()
-        for blocks, kernel, stride, expansion, out in STAGES:
-            others = (Block(out, out, kernel, 1, expansion) for _ in range(blocks - 1))
-            self.stages.append(nn.Sequential(Block(channels, out, kernel, stride, expansion), *others))
-            channels = out
-        self.head = SameConv(channels, EMBEDDING, 1)
+        self.head = SameConv(STAGES[-1][-1], EMBEDDING, 1)
         self.classifier = nn.Linear(EMBEDDING, CLASSES)
         self._load(weights or _published_weights())
         self.requires_grad_(False).eval()
 
-    def forward(self, x: Tensor, taps: Sequence[int] = (0, 1, 2, 3, 4)) -> list[Tensor]:
-        """Activations before the non-linearity, one (B, C, ⌈H/s⌉, ⌈W/s⌉) a tap, in the order asked for.
-
-        Taps 0 to 4 have s = 2, 4, 8, 16, 32 and C = 16, 24, 40, 112, 320. What lies deeper is not computed.
-        """
-        x = functional.relu6(self.stem((255 * x - MEAN) / STD))
-        wanted = [TAPS[tap] for tap in taps]
-        activations = {}
-        for index, stage in enumerate(self.stages[: max(wanted) + 1]):
-            activations[index] = x = stage(x)
-        return [activations[index] for index in wanted]
+    def convolutions(self) -> dict[str, Tensor]:
+        """The weights of an `EfficientNetLite0`: all but those of the classifier."""
+        return {name: weight for name, weight in self.state_dict().items() if name.split(".")[0] in ("stem", "stages")}
 
     def embed(self, x: Tensor) -> Tensor:
         """The pooled features (B, 1280), each in [0, 6]."""

@@ -1,100 +1,194 @@
-"""What a training run depends on: the options of each recipe, with their defaults."""
+"""What a training run depends on: the options of each recipe, their defaults and their help."""
 
 from dataclasses import dataclass
+from typing import Annotated, Literal, NamedTuple
+
+from translate.errors import InputError
 
 
-@dataclass(frozen=True)
-class CycleGAN:
-    """Options of the CycleGAN recipe; the defaults are the paper's (arXiv:1703.10593) where it gives them.
+class About(NamedTuple):
+    """What an option means, and its bounds."""
 
-    Args:
-        a: folder of the images of one domain.
-        b: folder of the images of the other.
-        steps: optimiser steps; the learning rate falls linearly to zero over the second half.
-        batch: images of each domain a step.
-        size: side of the random crops, in pixels.
-        load: smallest and largest short side that an image is resized to before it is cropped.
-        width: channels of the generators' first layer.
-        blocks: residual blocks of the generators.
-        skip: the generators add their input, see `ResnetGenerator`; off for domains whose shapes differ.
-        discriminator: "patch" for the paper's 70×70 PatchGAN, or "projected" for heads on ImageNet features, which
-            need far fewer steps (`ProjectedDiscriminator`).
-        discriminator_width: channels of the discriminators' first layer.
-        lr: learning rate of Adam (0.5, 0.999).
-        cycle: weight of the cycle loss.
-        identity: weight of the identity loss, as a fraction of `cycle`; 0 leaves it out, and saves a third of the time.
-        photorealism: weight of the loss against shapes that the source does not have (`losses.photorealism`).
-        pool: fakes that are kept for the discriminators.
-        ema: decay of the generators' averages.
-        seed: of every random number.
-        precision: "fp32" or "bf16".
-        device: a name that torch knows.
+    text: str
+    min: float | None = None
+    max: float | None = None
+
+
+Folder = Annotated[str, About("Folder of images, searched recursively.")]
+Weight = Annotated[float, About("Weight of this loss; 0 leaves it out.", 0)]
+Rate = Annotated[float, About("Learning rate of Adam.", 0)]
+Width = Annotated[int, About("Channels of the generator's first layer.", 1)]
+Blocks = Annotated[int, About("Residual blocks of the generator.", 1)]
+Steps = Annotated[int, About("Optimiser steps.", 1)]
+Batch = Annotated[int, About("Images a step.", 1)]
+Size = Annotated[int, About("Side of the random crops, in pixels.", 32)]
+Load = Annotated[tuple[int, int], About("Smallest and largest short side that an image is resized to before cropping.")]
+Gan = Annotated[
+    Literal["lsgan", "nonsaturating", "hinge", "wgan-gp"],
+    About("Adversarial loss; nonsaturating is that of the first GANs. wgan-gp brings its gradient penalty along."),
+]
+Judge = Annotated[
+    Literal["patch", "projected"],
+    About("patch: the 70×70 PatchGAN; projected: heads on ImageNet features, which need far fewer steps."),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What every recipe has."""
+
+    steps: Steps = 20_000
+    batch: Batch = 1
+    lr: Rate = 2e-4
+    ema: Annotated[float, About("Decay of the averaged weights.", 0, 1)] = 0.999
+    seed: Annotated[int, About("Of every random number.")] = 0
+    precision: Annotated[str, About("auto, fp32 or bf16.")] = "fp32"
+    device: Annotated[str, About("auto, cpu, cuda, cuda:1, mps.")] = "cpu"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adversarial(Run):
+    """What every recipe with a discriminator has."""
+
+    gan: Gan = "lsgan"
+    label_smoothing: Annotated[
+        float, About("With --gan nonsaturating: real images need only be called real with 1 minus this.", 0, 0.5)
+    ] = 0.0
+    r1: Annotated[
+        float, About("Weight of the R1 penalty, which keeps the discriminator from overfitting; 0 leaves it out.", 0)
+    ] = 0.0
+    discriminator_width: Annotated[int, About("Channels of the discriminator's first layer.", 1)] = 64
+
+    @property
+    def penalised(self) -> bool:
+        """Whether the discriminator's loss has a penalty beside it."""
+        return self.gan == "wgan-gp" or self.r1 > 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class CycleGAN(Adversarial):
+    """Learn to turn one kind of photograph into another and back, from two folders without pairs.
+
+    The defaults are the paper's (arXiv:1703.10593) where it gives them.
     """
 
-    a: str
-    b: str
-    steps: int = 20_000
-    batch: int = 1
-    size: int = 256
-    load: tuple[int, int] = (286, 286)
-    width: int = 64
-    blocks: int = 9
-    skip: bool = False
-    discriminator: str = "patch"
-    discriminator_width: int = 64
-    lr: float = 2e-4
-    cycle: float = 10.0
-    identity: float = 0.5
-    photorealism: float = 0.0
-    pool: int = 50
-    ema: float = 0.999
-    seed: int = 0
-    precision: str = "fp32"
-    device: str = "cpu"
+    a: Annotated[str, About("Folder of images of one kind.")]
+    b: Annotated[str, About("Folder of images of the other kind.")]
+    size: Size = 256
+    load: Load = (286, 286)
+    width: Width = 64
+    blocks: Blocks = 9
+    skip: Annotated[bool, About("Add the input: keeps detail where only the light changes.")] = False
+    discriminator: Judge = "patch"
+    cycle: Weight = 10.0
+    identity: Annotated[float, About("Weight of the identity loss, as a fraction of --cycle; 0 saves time.", 0)] = 0.5
+    photorealism: Annotated[float, About("Weight of the loss against shapes that the source does not have.", 0)] = 0.0
+    pool: Annotated[int, About("Fakes kept for the discriminators.", 1)] = 50
+
+    def __post_init__(self) -> None:
+        _fits(self.size, self.load)
 
 
-@dataclass(frozen=True)
-class SRGAN:
-    """Options of the SRGAN recipe (arXiv:1609.04802).
+@dataclass(frozen=True, kw_only=True)
+class SRGAN(Adversarial):
+    """Learn to enlarge, from sharp photographs alone: for fidelity first, then for looks (arXiv:1609.04802)."""
 
-    Args:
-        hr: folders of high-resolution images.
-        steps: optimiser steps in all; the learning rate falls to zero in half a cosine over those of the pixel loss.
-        gan_steps: how many of them, the last ones, are adversarial; before, the pixel loss is alone.
-        batch: patches a step.
-        patch: side of a low-resolution patch, in pixels.
-        scale: enlargement, a power of two.
-        width: channels of the generator.
-        blocks: residual blocks of the generator.
-        tail: "direct" or "staged", see `SRResNet`.
-        discriminator_width: channels of the discriminator's first layer.
-        lr: learning rate of Adam (0.9, 0.99) at the start of the pixel loss.
-        gan_lr: learning rate of both networks in the adversarial steps.
-        pixel: weight of the pixel loss in the adversarial steps.
-        feature: weight of the feature loss.
-        adversarial: weight of the adversarial loss.
-        ema: decay of the generator's average.
-        seed: of every random number.
-        precision: "fp32" or "bf16".
-        device: a name that torch knows.
+    hr: Annotated[tuple[str, ...], About("Folder of sharp images; may be given several times.")]
+    steps: Steps = 100_000
+    gan_steps: Annotated[int, About("How many of the steps, the last, are adversarial.", 0)] = 0
+    batch: Batch = 16
+    patch: Annotated[int, About("Side of a small patch, in pixels.", 8)] = 32
+    scale: Annotated[int, About("Enlargement: 2, 4 or 8.")] = 4
+    width: Width = 64
+    blocks: Blocks = 16
+    tail: Annotated[Literal["direct", "staged"], About("direct: quick; staged: as in the paper.")] = "direct"
+    gan: Gan = "nonsaturating"
+    lr: Rate = 5e-4
+    gan_lr: Annotated[float, About("Learning rate of both networks in the adversarial steps.", 0)] = 1e-4
+    pixel: Annotated[float, About("Weight of the pixel loss in the adversarial steps.", 0)] = 0.1
+    feature: Weight = 1.0
+    adversarial: Weight = 0.05
+
+    def __post_init__(self) -> None:
+        if self.scale not in (2, 4, 8):
+            raise InputError(f"--scale is {self.scale}; it is 2, 4 or 8")
+        if self.gan_steps > self.steps:
+            raise InputError(f"--gan-steps {self.gan_steps} are more than --steps {self.steps}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pix2Pix(Adversarial):
+    """Learn to turn one kind of picture into another from pairs (arXiv:1611.07004).
+
+    The pairs are in --a and --b, files of the same name; or in --pairs, side by side in one file; or they are made from
+    --photos, whose sources are drawn as sketches or made grey.
     """
 
-    hr: tuple[str, ...]
-    steps: int = 100_000
-    gan_steps: int = 0
-    batch: int = 16
-    patch: int = 32
-    scale: int = 4
-    width: int = 64
-    blocks: int = 16
-    tail: str = "direct"
-    discriminator_width: int = 64
-    lr: float = 5e-4
-    gan_lr: float = 1e-4
-    pixel: float = 0.1
-    feature: float = 1.0
-    adversarial: float = 0.05
-    ema: float = 0.999
-    seed: int = 0
-    precision: str = "fp32"
-    device: str = "cpu"
+    a: Annotated[str, About("Folder of sources.")] = ""
+    b: Annotated[str, About("Folder of targets.")] = ""
+    pairs: Annotated[str, About("Folder of files with A in the left half and B in the right.")] = ""
+    direction: Annotated[Literal["AtoB", "BtoA"], About("Of --pairs: which half becomes the other.")] = "AtoB"
+    photos: Annotated[tuple[str, ...], About("Folder of targets; may be given several times.")] = ()
+    source: Annotated[Literal["sketch", "grey"], About("What is made of --photos.")] = "sketch"
+    size: Size = 256
+    load: Load = (256, 286)
+    generator: Annotated[
+        Literal["unet", "resnet"], About("unet: the paper's; resnet: CycleGAN's, for pictures of any size.")
+    ] = "unet"
+    width: Width = 64
+    blocks: Annotated[int, About("Residual blocks of the resnet.", 1)] = 9
+    discriminator: Judge = "patch"
+    l1: Annotated[float, About("Weight of the L1 distance to the target.", 0)] = 100.0
+    feature: Annotated[float, About("Weight of the distance in ImageNet features; 0 leaves it out.", 0)] = 0.0
+    adversarial: Weight = 1.0
+
+    def __post_init__(self) -> None:
+        if [bool(self.a and self.b), bool(self.pairs), bool(self.photos)].count(True) != 1:
+            raise InputError("give the pairs in one way: --a and --b, or --pairs, or --photos")
+        _fits(self.size, self.load)
+        if self.generator == "unet" and self.size.bit_count() != 1:
+            raise InputError(f"--size {self.size} must be a power of two for a U-Net; or take --generator resnet")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Colourise(Run):
+    """Learn to colour grey photographs, from colour photographs alone (arXiv:1603.08511)."""
+
+    photos: Annotated[tuple[str, ...], About("Folder of colour photographs; may be given several times.")]
+    batch: Batch = 16
+    size: Size = 192
+    load: Load = (192, 288)
+    width: Annotated[int, About("Channels of the decoder.", 1)] = 64
+    lr: Rate = 4e-4
+    encoder_lr: Annotated[float, About("Learning rate of the ImageNet encoder; 0 leaves it as it is.", 0)] = 1e-4
+    uniform: Annotated[float, About("0: rare colours count far more than frequent ones; 1: alike.", 0, 1)] = 0.8
+    temperature: Annotated[float, About("1 takes the mean colour, 0 the likeliest: lower is bolder.", 0, 1)] = 0.4
+
+    def __post_init__(self) -> None:
+        _fits(self.size, self.load)
+        if self.size % 32:
+            raise InputError(f"--size {self.size} must be a multiple of 32")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restore(Run):
+    """Learn to make old photographs new, from photographs in good condition alone, which are aged at random."""
+
+    photos: Annotated[tuple[str, ...], About("Folder of good photographs; may be given several times.")]
+    batch: Batch = 16
+    size: Size = 128
+    load: Load = (128, 288)
+    width: Annotated[int, About("Channels at full size.", 1)] = 16
+    lr: Rate = 1e-3
+    grey: Annotated[float, About("Share of the photographs that are made grey before they age.", 0, 1)] = 0.4
+    feature: Annotated[float, About("Weight of the distance in ImageNet features; 0 leaves it out.", 0)] = 0.0
+
+    def __post_init__(self) -> None:
+        _fits(self.size, self.load)
+        if self.size % 8:
+            raise InputError(f"--size {self.size} must be a multiple of 8")
+
+
+def _fits(size: int, load: tuple[int, int]) -> None:
+    if size % 4 or not size <= load[0] <= load[1]:
+        raise InputError(f"--size {size} must be a multiple of 4, and --load {load[0]} {load[1]} must not be below it")

@@ -1,6 +1,5 @@
 """The SRGAN recipe: photographs alone (Ledig et al. 2017, arXiv:1609.04802, section 2)."""
 
-import math
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -16,9 +15,10 @@ from translate.models.patchgan import UNetDiscriminator
 from translate.models.srgan import SRResNet
 from translate.train.data import SuperResolutionPatches
 from translate.train.features import FeatureNetwork
+from translate.train.losses import discriminator_loss, generator_loss, penalty
 from translate.train.options import SRGAN
 from translate.train.sheet import save_sheet
-from translate.train.state import Checkpoint, Ema, Step, read_checkpoint, restore
+from translate.train.state import Checkpoint, Ema, Step, cosine, read_checkpoint, restore
 from translate.weights.files import save_weights
 
 
@@ -79,7 +79,7 @@ def train(
         began = time.perf_counter()
         adversarial = step >= pixel_steps
         for group in optimise_g.param_groups:
-            group["lr"] = config.gan_lr if adversarial else config.lr * _cosine(step, pixel_steps)
+            group["lr"] = config.gan_lr if adversarial else config.lr * cosine(step, pixel_steps)
         low, high = (batch.to(device) for batch in patches.batch(config.batch))
         losses: dict[str, Tensor] = {}
 
@@ -94,7 +94,7 @@ def train(
                 # Shifted at random, as the features' strides would otherwise favour a grid of their own.
                 top, left = torch.randint(8, (2,)).tolist()
                 losses["feature"] = features.feature_loss(fake[..., top:, left:], high[..., top:, left:])
-                losses["gan"] = F.softplus(-judge(fake)).mean()
+                losses["gan"] = generator_loss(judge(fake), config.gan)
                 total = (
                     config.pixel * losses["pixel"]
                     + config.feature * losses["feature"]
@@ -107,9 +107,14 @@ def train(
         if adversarial:
             judge.requires_grad_(True)
             with autocast:
-                losses["judge"] = F.softplus(-judge(high)).mean() + F.softplus(judge(fake.detach())).mean()
+                fake = fake.detach()
+                verdicts = {"judge": discriminator_loss(judge(high), judge(fake), config.gan, config.label_smoothing)}
+                if config.penalised:
+                    mix = torch.rand(config.batch)
+                    verdicts["penalty"] = penalty(judge, high, fake, mix, config.gan, config.r1)
             optimise_d.zero_grad()
-            losses["judge"].backward()  # type: ignore[no-untyped-call]
+            torch.stack(list(verdicts.values())).sum().backward()  # type: ignore[no-untyped-call]
+            losses |= verdicts
             optimise_d.step()
 
         ema.update()
@@ -118,8 +123,3 @@ def train(
             finish(step + 1)
         values = {name: loss.item() for name, loss in losses.items()}
         yield Step(step + 1, config.steps, values, time.perf_counter() - began, saved_now)
-
-
-def _cosine(step: int, steps: int) -> float:
-    """Learning rate over a run: a short linear start, then half a cosine to zero."""
-    return min(1.0, (step + 1) / 200) * (1 + math.cos(math.pi * step / max(steps, 1))) / 2

@@ -1,5 +1,7 @@
 """What every recipe needs beside its loop: exact checkpoints, averaged weights, an image pool."""
 
+import logging
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from translate.errors import TrainingError
+
+log = logging.getLogger(__name__)
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -96,6 +100,10 @@ class Checkpoint:
     def __init__(self, folder: Path, config: dict[str, Any], parts: dict[str, Any], minutes: float) -> None:
         self.path, self.config, self.parts, self.minutes = folder / CHECKPOINT, config, parts, minutes
         self.last = time.monotonic()
+        for name, part in parts.items():
+            if isinstance(part, nn.Module):
+                weights = sum(parameter.numel() for parameter in part.parameters())
+                log.info("%s: %s, %.2f million weights", name, type(part).__name__, weights / 1e6)
 
     def due(self) -> bool:
         """Is it time for another?"""
@@ -149,3 +157,8 @@ def restore(parts: dict[str, Any], saved: dict[str, Any], path: Path) -> None:
             part.load_state_dict(saved[name])
         except (RuntimeError, ValueError) as error:  # shapes differ
             raise TrainingError(f"{path}: its {name} has other layers than this run (width, blocks, norm …)") from error
+
+
+def cosine(step: int, steps: int) -> float:
+    """Learning rate over a run: a short linear start, then half a cosine to zero."""
+    return min(1.0, (step + 1) / 200) * (1 + math.cos(math.pi * step / max(steps, 1))) / 2

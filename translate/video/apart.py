@@ -10,7 +10,7 @@ from translate import images
 from translate.engine import Done, overlapped
 from translate.errors import VideoError
 from translate.frames import Job
-from translate.translator import Translator
+from translate.translator import Ready
 from translate.video import segments
 from translate.video.compute import Made, computed
 from translate.video.options import TIMES, Options, Progress
@@ -19,7 +19,7 @@ from translate.video.read import Frame, Video
 _MEMORY = ".stabilise.npz"  # of the last frame of a segment, while the job is not done
 
 
-def run(translator: Translator, job: Job, options: Options) -> Iterator[Progress | Done]:
+def run(translator: Ready, job: Job, options: Options) -> Iterator[Progress | Done]:
     """Every frame as a PNG in the folder `job.target`; those that are there are not made again.
 
     Where frames depend on those before them, the ones since the last whole segment are computed again.
@@ -58,7 +58,7 @@ def run(translator: Translator, job: Job, options: Options) -> Iterator[Progress
 
     numbers: dict[int, int] = {}  # of frames that are on their way, by their time
     with (
-        Video(job.source, smooth=translator.model.scale > 1) as video,
+        Video(job.source, smooth=translator.scale > 1) as video,
         ThreadPoolExecutor(1, "decode") as reader,
         ThreadPoolExecutor(1, "encode") as writer,
     ):

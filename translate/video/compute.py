@@ -11,14 +11,14 @@ import numpy as np
 
 from translate.engine import overlapped
 from translate.errors import ImageError, VideoError
-from translate.translator import Translator, resized
+from translate.translator import Ready, resized
 from translate.video.options import Options
 from translate.video.read import Frame
 from translate.video.stabilise import Motion, Stabiliser, motion
 
 
 @dataclass(frozen=True)
-class Ready:
+class Prepared:
     """A frame that can be translated, and the motion from the one before it, where that is wanted and known."""
 
     frame: Frame
@@ -38,7 +38,7 @@ class Made:
 
 
 def computed(
-    translator: Translator,
+    translator: Ready,
     reader: ThreadPoolExecutor,
     frames: Iterator[Frame],
     options: Options,
@@ -73,7 +73,7 @@ def computed(
         yield from map(Made, group, _translated(translator, group))
 
 
-def _prepared(frames: Iterator[Frame], options: Options, before: Any) -> Iterator[Ready]:
+def _prepared(frames: Iterator[Frame], options: Options, before: Any) -> Iterator[Prepared]:
     """The frames at the size to compute; `before` is the picture (H, W, 3) of the one before them."""
     for frame in frames:
         height, width = frame.picture.pixels.shape[:2]
@@ -82,20 +82,20 @@ def _prepared(frames: Iterator[Frame], options: Options, before: Any) -> Iterato
         if options.size:
             frame = replace(frame, picture=resized(frame.picture, options.size, options.max_pixels))
         if not options.stabilise:
-            yield Ready(frame)
+            yield Prepared(frame)
             continue
         now = frame.picture.pixels
-        yield Ready(frame, None if before is None else motion(before, now))
+        yield Prepared(frame, None if before is None else motion(before, now))
         before = now
 
 
-def _ahead(pool: ThreadPoolExecutor, items: Iterator[Ready]) -> Iterator[Ready]:
+def _ahead(pool: ThreadPoolExecutor, items: Iterator[Prepared]) -> Iterator[Prepared]:
     """The same, made in the pool before they are asked for."""
     made = overlapped(pool, lambda _: next(items, None), itertools.repeat(None))
     return (item for item in itertools.takewhile(lambda item: item is not None, made) if item)
 
 
-def _translated(translator: Translator, group: list[Frame]) -> list[Frame]:
+def _translated(translator: Ready, group: list[Frame]) -> list[Frame]:
     try:
         results = translator([frame.picture for frame in group])
     except (ImageError, RuntimeError, MemoryError, cv2.error):

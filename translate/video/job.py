@@ -11,7 +11,7 @@ import cv2
 from translate.engine import Done, overlapped, reason
 from translate.errors import ImageError, InputError, VideoError
 from translate.frames import Job, shown
-from translate.translator import Translator
+from translate.translator import Ready
 from translate.video import apart, mux, segments, write
 from translate.video.compute import Made, computed
 from translate.video.options import Options, Progress
@@ -22,7 +22,7 @@ from translate.video.stills import Stills
 __all__ = ["Options", "Progress", "run"]
 
 
-def run(translator: Translator, job: Job, options: Options) -> Iterator[Progress | Done]:
+def run(translator: Ready, job: Job, options: Options) -> Iterator[Progress | Done]:
     """Make one video: any number of `Progress`, and one `Done` at the end.
 
     Stopped at any moment, it goes on from the last whole segment when it is called again with the same arguments.
@@ -49,9 +49,9 @@ def run(translator: Translator, job: Job, options: Options) -> Iterator[Progress
         yield Done(job.source, job.target, "failed", advice, time.perf_counter() - began)
 
 
-def _made(translator: Translator, job: Job, options: Options) -> Iterator[Progress | Done]:
+def _made(translator: Ready, job: Job, options: Options) -> Iterator[Progress | Done]:
     began = time.perf_counter()
-    with _opened(job, options, smooth=translator.model.scale > 1) as video:
+    with _opened(job, options, smooth=translator.scale > 1) as video:
         name, codec, settings, hardware = _encoder(translator, video, options)
         if not codec.mp4 and job.target.suffix.lower() == ".mp4":
             raise InputError(f"{name} is not for mp4; name the output .mkv")
@@ -94,10 +94,10 @@ def _opened(job: Job, options: Options, *, smooth: bool) -> Video | Stills:
 
 
 def _encoder(
-    translator: Translator, video: Video | Stills, options: Options
+    translator: Ready, video: Video | Stills, options: Options
 ) -> tuple[str, write.Codec, dict[str, str], str | None]:
     """As `write.chosen` gives it; the GPU's encoder only where the GPU is what computes."""
-    factor = translator.model.scale * (options.size / min(video.size) if options.size else 1)
+    factor = translator.scale * (options.size / min(video.size) if options.size else 1)
     width, height = (round(side * factor) for side in video.size)
     gpu = translator.device.startswith("cuda")
     return write.chosen(options.codec, video.bits, options.crf, options.preset, (width, height) if gpu else None)

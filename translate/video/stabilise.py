@@ -16,7 +16,7 @@ from translate.images import Picture
 from translate.kernels import Statistics
 from translate.metadata import Pixels
 from translate.models.smoothing import Smoothing
-from translate.translator import Translator
+from translate.translator import Ready
 
 cv2: Any = typed_cv2  # whose types lack DIS, and remap with one map
 
@@ -86,19 +86,15 @@ class Stabiliser:
         memory: what `memory` gave after an earlier frame, to go on from there with the same result.
     """
 
-    def __init__(self, translator: Translator, memory: dict[str, Any] | None = None) -> None:
+    def __init__(self, translator: Ready, memory: dict[str, Any] | None = None) -> None:
         self.translator = translator
         self.before: Pixels | None = None  # the last result
         self.smoothing = Smoothing()
         if memory:
             self.before = memory["result"]
-            planes = len([name for name in memory if name.startswith("mean")])
             self.smoothing.kept = tuple(
-                Statistics(
-                    int(memory[f"pixels{n}"]),
-                    *(torch.from_numpy(memory[f"{name}{n}"]).to(translator.device) for name in ("mean", "m2")),
-                )
-                for n in range(planes)
+                tuple(_statistics(memory[f"norm {stage} {n}"], translator.device) for n in range(count))
+                for stage, count in enumerate(memory["norms"])
             )
 
     def __call__(self, picture: Picture, motion: Motion | None) -> Picture:
@@ -116,11 +112,23 @@ class Stabiliser:
 
     def memory(self) -> dict[str, Any]:
         """All that the frames to come depend on, as arrays; small but for the last result."""
-        kept: dict[str, Any] = {"result": self.before}
-        for n, statistics in enumerate(self.smoothing.kept):
-            kept |= {f"pixels{n}": np.array(statistics.pixels)}
-            kept |= {f"{name}{n}": getattr(statistics, name).cpu().numpy() for name in ("mean", "m2")}
-        return kept
+        kept = self.smoothing.kept
+        arrays: dict[str, Any] = {"result": self.before, "norms": np.array([len(norms) for norms in kept], int)}
+        for stage, norms in enumerate(kept):
+            arrays |= {f"norm {stage} {n}": _array(found) for n, found in enumerate(norms)}
+        return arrays
+
+
+def _array(found: Statistics) -> Any:
+    """(3, 1, C): mean, m2 and pixels, all exact in float64."""
+    mean, m2 = found.mean.cpu().double().numpy(), found.m2.cpu().double().numpy()
+    return np.stack([mean, m2, np.full_like(mean, found.pixels)])
+
+
+def _statistics(array: Any, device: str) -> Statistics:
+    """What `_array` was made of."""
+    mean, m2, pixels = array
+    return Statistics(int(pixels[0, 0]), *(torch.from_numpy(a).float().to(device) for a in (mean, m2)))
 
 
 def _bytes(pixels: Pixels) -> Any:

@@ -1,0 +1,66 @@
+"""Fixed sources for judging restoration and sketch to photo: a folder of photographs, each damaged or drawn.
+
+python benchmarks/sources.py damage --src DIR --out DIR [--seed N] [--masks DIR]
+python benchmarks/sources.py sketch --src DIR --out DIR [--kind xdog]
+
+Writes a PNG for each picture. The damage depends on the seed and the file's name only, so that a part of the folder
+gives the same files. --masks keeps where marks have destroyed the picture, white on black.
+"""
+
+import argparse
+import zlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from _environment import pictures_in, read_rgb
+from PIL import Image
+from torch import Tensor
+
+from translate.train.damage import damage_and_mask
+from translate.train.sketch import DETECTORS, sketch
+
+
+def damaged(pixels: np.ndarray, name: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """uint8 (H, W, 3) -> the damaged picture, (H, W, 3), and the mask, (H, W), in bytes."""
+    generator = torch.Generator().manual_seed(zlib.crc32(name.encode()) + (seed << 32))
+    x = torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255
+    picture, mask = damage_and_mask(x, generator)
+    return _bytes(picture[0].permute(1, 2, 0)), _bytes(mask[0, 0])
+
+
+def _bytes(x: Tensor) -> np.ndarray:
+    return (x * 255).round().byte().numpy()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    kinds = parser.add_subparsers(dest="what", required=True)
+    for name in ("damage", "sketch"):
+        command = kinds.add_parser(name)
+        command.add_argument("--src", type=Path, required=True)
+        command.add_argument("--out", type=Path, required=True)
+    kinds.choices["damage"].add_argument("--seed", type=int, default=0)
+    kinds.choices["damage"].add_argument("--masks", type=Path)
+    kinds.choices["sketch"].add_argument("--kind", choices=sorted(DETECTORS), default="xdog")
+    options = parser.parse_args()
+
+    for name, path in (pictures := pictures_in(options.src)).items():
+        pixels = read_rgb(path)
+        if options.what == "sketch":
+            _save(sketch(pixels, options.kind), options.out, name)
+            continue
+        picture, mask = damaged(pixels, name, options.seed)
+        _save(picture, options.out, name)
+        if options.masks:
+            _save(mask, options.masks, name)
+    print(f"{len(pictures)} pictures in {options.out}")
+
+
+def _save(pixels: np.ndarray, folder: Path, name: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(folder / f"{name}.png")
+
+
+if __name__ == "__main__":
+    main()

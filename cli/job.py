@@ -1,0 +1,139 @@
+"""One job from its options to its exit code: plan it, load the network, run it with a progress display."""
+
+import hashlib
+import itertools
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from translate import formats, frames
+from translate.cli.options import Options
+from translate.errors import InputError, UnknownModelError
+from translate.weights import registry
+
+if TYPE_CHECKING:
+    from translate.cli.progress import Report
+    from translate.frames import Job
+    from translate.translator import Ready
+
+
+def run(
+    sources: list[Path],
+    label: str,
+    weights: list[str],
+    options: Options,
+    *,
+    scale: int = 1,
+    steady: bool = True,
+    **settings: Any,
+) -> None:
+    """Translate pictures and videos.
+
+    Args:
+        sources: files and folders.
+        label: what the name of the output folder ends in.
+        weights: names or files, of networks that work one after the other.
+        options: of the command line.
+        scale: that they enlarge by, together.
+        steady: whether videos are stabilised where the options leave it open.
+        settings: attributes of those networks that have them.
+
+    Raises:
+        typer.Exit: something failed.
+    """
+    from translate.cli import progress
+
+    translator, pictures, videos = options.translator, options.pictures, options.videos
+    container = ".mkv" if options.codec in ("prores", "ffv1") else None
+    videos["stabilise"] = steady if options.stabilise is None else options.stabilise
+    if options.video_out:
+        plan = _together(sources, options)
+    else:
+        plan = frames.plan(sources, options.out, label, options.format, container)
+    paths = [registry.find(name)[0] for name in weights]
+    if options.frames_out:
+        plan = _apart(plan, options.frames_out)
+        videos["pictures"] = True
+    report = progress.Report(len(plan.jobs), json=options.json)
+    for output in plan.outputs:
+        report.say(f"output: {frames.shown(output)}")
+    if options.dry_run:
+        for job in plan.jobs:
+            report.planned(job, options.overwrite)
+        raise typer.Exit(int(any(job.problem for job in plan.jobs)))
+
+    from translate import checkpoints, engine  # here, as they import torch
+
+    stages = []
+    for name, path in zip(weights, paths, strict=True):
+        model = checkpoints.load(path)
+        for attribute, value in settings.items():
+            if hasattr(model.network, attribute):
+                setattr(model.network, attribute, value)
+        stages.append(engine.Translator(model, **translator))
+        report.say(f"{frames.shown(Path(name).stem)} on {stages[-1].device} in {stages[-1].precision}")
+        for note in model.notes:
+            report.say(f"note: {note}")
+    ready = stages[0] if len(stages) == 1 else engine.Chain(stages)
+    if ready.scale != scale:
+        raise UnknownModelError(f"{weights[-1]} enlarges ×{ready.scale}, not ×{scale}; choose other weights")
+    frames.clean({options.frames_out} if options.frames_out else {job.target.parent for job in plan.jobs})
+    made_by = {
+        "--weights": " ".join(hashlib.sha256(path.read_bytes()).hexdigest() for path in paths),
+        "--device or --precision": f"{ready.device} {ready.precision}",
+        **{f"--{name}": str(value) for name, value in settings.items()},
+    }
+    with report:
+        for video, jobs in itertools.groupby(plan.jobs, _is_video):
+            if video:
+                _make_videos(ready, jobs, made_by, {**pictures, **videos}, report)
+            else:
+                for done in engine.run(ready, jobs, **pictures):
+                    report.add(done)
+    if report.failed:
+        raise typer.Exit(1)
+
+
+def _apart(plan: frames.Plan, folder: Path) -> frames.Plan:
+    """The plan to take one video apart into a folder."""
+    if len(plan.jobs) != 1 or not formats.is_video(plan.jobs[0].source):
+        raise InputError("--frames-out takes apart one video; give one, and no folder")
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"--frames-out {frames.shown(folder)} is a file, but a folder is needed; choose another")
+    return frames.Plan((folder,), (replace(plan.jobs[0], target=folder, problem=None),))
+
+
+def _together(sources: list[Path], options: Options) -> frames.Plan:
+    """The plan to make one video of the pictures in a folder."""
+    if len(sources) != 1 or not sources[0].is_dir() or options.frames_out or options.out:
+        raise InputError("--video-out makes one video of one folder; give one, and neither --out nor --frames-out")
+    target, sound = options.video_out or Path(), options.audio_from
+    if target.suffix.lower() not in formats.VIDEOS.values():
+        raise InputError(f"a video is written as .mp4 or .mkv, not {target.suffix or target.name}; choose another name")
+    if sound and not sound.is_file():
+        raise InputError(f"--audio-from {frames.shown(sound)} is no file; name a video or a sound file")
+    if sound and target.exists() and sound.samefile(target):
+        raise InputError(f"--audio-from and --video-out are both {frames.shown(sound)}; choose another --video-out")
+    return frames.Plan((target,), (frames.Job(sources[0], target),))
+
+
+def _is_video(job: "Job") -> bool:
+    return formats.is_video(job.source) or job.source.is_dir()
+
+
+def _make_videos(
+    ready: "Ready", jobs: "Iterable[Job]", made_by: dict[str, str], options: dict[str, Any], report: "Report"
+) -> None:
+    from translate.engine import Done
+    from translate.video import job as video
+
+    used = {name: value for name, value in options.items() if name != "quality"}
+    for job in jobs:
+        for event in video.run(ready, job, video.Options(**used, made_by=tuple(made_by.items()))):
+            if isinstance(event, Done):
+                report.add(event)
+            else:
+                report.frames(event)

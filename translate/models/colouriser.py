@@ -1,0 +1,133 @@
+"""Colours for grey photographs: a classifier of the ab plane (Zhang et al., arXiv:1603.08511) on ImageNet features."""
+
+from collections.abc import Iterable, Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from translate import kernels
+from translate.models.efficientnet import STAGES, TAPS, EfficientNetLite0
+from translate.models.keys import length
+
+GRID = 10.0  # between two classes of colour, in units of a and b
+SIDE = 256  # short side of what the network looks at: it was trained on pictures of that size
+FINEST = 1  # the tap of the encoder whose resolution the colours have: stride 4
+EDGES = 4.0  # standard deviation of L (0 to 100) within a window above which colours follow the edges of L
+
+
+class Colouriser(nn.Module):
+    """Finds the colours (a, b) for a lightness L; the lightness itself, at its full resolution, is not touched.
+
+    The network sees L at a short side of 256 pixels and gives, at a quarter of that, how probable each colour of a grid
+    over the ab plane is; their annealed mean (section 2.3 of the paper) is brought to full size such that it follows
+    the edges of L (the fast guided filter: He & Sun 2015, arXiv:1505.00996). So a picture of any size takes the same
+    time but for the last step.
+
+    Args:
+        width: channels of the decoder.
+        colours: classes; 246 are those of the grid that sRGB can show.
+    """
+
+    bytes_per_pixel = 230  # of memory, measured: the last step's, at full size
+    bins: Tensor
+    temperature: Tensor
+
+    def __init__(self, width: int = 64, colours: int | None = None) -> None:
+        super().__init__()
+        self.config = {"width": width}
+        self.encoder = EfficientNetLite0()
+        channels = [STAGES[tap][-1] for tap in TAPS[FINEST:]]
+        self.deepest = nn.Conv2d(channels[-1], width * 2, 1)
+        self.up = nn.ModuleList(Up(width * 2, skip, width * 2) for skip in reversed(channels[:-1]))
+        self.last = nn.Conv2d(width * 2, width, 3, padding=1)
+        bins = grid() if colours is None else torch.zeros(colours, 2)
+        self.register_buffer("bins", bins)
+        self.register_buffer("temperature", torch.tensor(0.4))
+        self.head = nn.Conv2d(width, len(bins), 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3, H, W) sRGB in [0, 1], whose colours are ignored -> the same lightness in colour, float32."""
+        from kornia.color import lab_to_rgb, rgb_to_lab  # here: it is slow to import
+
+        lightness = rgb_to_lab(x.float())[:, :1]
+        height, width = x.shape[2:]
+        scale = min(1.0, SIDE / min(height, width))
+        size = [max(32, round(n * scale / 32) * 32) for n in (height, width)]
+        small = F.interpolate(lightness, size, mode="bilinear", antialias=True, align_corners=False)
+        ab = guided_upsample(self.mean_colour(self.classify(small)), small, lightness)
+        return lab_to_rgb(torch.cat([lightness, ab], 1)).clamp(0, 1)
+
+    def classify(self, lightness: Tensor) -> Tensor:
+        """L (B, 1, H, W) in [0, 100], H and W multiples of 32 -> scores of the colours (B, Q, H/4, W/4)."""
+        grey = (lightness / 100).expand(-1, 3, -1, -1).to(self.head.weight.dtype)
+        *skips, y = self.encoder(grey, range(FINEST, len(TAPS)))
+        y = kernels.bias_leaky_relu(self.deepest(y))
+        for up, skip in zip(self.up, reversed(skips), strict=True):
+            y = up(y, skip)
+        scores: Tensor = self.head(kernels.bias_leaky_relu(self.last(y)))
+        return scores
+
+    def mean_colour(self, scores: Tensor) -> Tensor:
+        """Scores (B, Q, h, w) -> ab (B, 2, h, w), between the mean (temperature 1) and the likeliest colour (0)."""
+        shares = (scores.float() / self.temperature.float()).softmax(1)
+        return torch.einsum("bqhw,qc->bchw", shares, self.bins.float())
+
+
+class Up(nn.Module):
+    """Doubles the size and adds what the encoder saw at that size."""
+
+    def __init__(self, inputs: int, skip: int, outputs: int) -> None:
+        super().__init__()
+        self.up = nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.skip = nn.Conv2d(skip, outputs, 1, bias=False)
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        """(B, I, h, w) and (B, S, 2h, 2w) -> (B, O, 2h, 2w)."""
+        y = kernels.upsample_conv2d(x, self.up.weight, self.up.bias)
+        return kernels.bias_leaky_relu(y + self.skip(skip))
+
+
+def grid() -> Tensor:
+    """The colours (Q, 2) of a grid over the ab plane, as far as some lightness of theirs is in sRGB."""
+    from kornia.color import lab_to_rgb
+
+    axis = torch.arange(-110.0, 111.0, GRID)
+    lightness = torch.arange(2.0, 100.0, 2.0)
+    lab = torch.cartesian_prod(lightness, axis, axis).T.reshape(1, 3, len(lightness), -1)
+    rgb = lab_to_rgb(lab, clip=False)
+    shown = ((rgb >= 0) & (rgb <= 1)).all(1)[0].any(0)
+    return lab[0, 1:, 0, shown].T.contiguous()
+
+
+def guided_upsample(ab: Tensor, small: Tensor, full: Tensor, radius: int = 2) -> Tensor:
+    """Colours at the size of `full`, in each window a linear function of the lightness.
+
+    Args:
+        ab: (B, 2, h, w).
+        small: the lightness (B, 1, h', w') that they were found for.
+        full: the lightness (B, 1, H, W).
+        radius: of the window, in pixels of `ab`.
+    """
+    guide = F.interpolate(small, ab.shape[2:], mode="area")
+
+    def mean(x: Tensor) -> Tensor:
+        return F.avg_pool2d(F.pad(x, [radius] * 4, mode="replicate"), 2 * radius + 1, 1)
+
+    mean_guide, mean_ab = mean(guide), mean(ab)
+    slope = (mean(guide * ab) - mean_guide * mean_ab) / (mean(guide * guide) - mean_guide**2 + EDGES**2)
+    offset = mean(mean_ab - slope * mean_guide)
+    slope, offset = (
+        F.interpolate(t, full.shape[2:], mode="bilinear", align_corners=False) for t in (mean(slope), offset)
+    )
+    return slope * full + offset
+
+
+def public_names(keys: Iterable[str]) -> dict[str, str]:
+    """Nobody else has this network."""
+    return {}
+
+
+def build(shapes: Mapping[str, torch.Size]) -> Colouriser:
+    """The network whose tensors have these shapes, as far as there is one."""
+    return Colouriser(length(shapes, "last.weight"), length(shapes, "bins"))

@@ -1,0 +1,151 @@
+"""Old photographs made new: a U-Net that sees the neighbourhood, told by a glance at the whole how it has faded."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from translate import kernels
+from translate.models.keys import length
+
+LEVELS = 4  # sizes that the U-Net works at: the whole, a half, a quarter and an eighth
+THUMBNAIL = 64  # pixels on the side of what the glance sees
+
+
+class Restorer(nn.Module):
+    """Undoes fading, yellowing, blur and grain everywhere, and paints over what is destroyed.
+
+    Scratches and stains are local, but how far a print has faded shows in the whole of it. So a small network glances
+    at a thumbnail and scales the features of a U-Net of convolutions (FiLM: Perez et al. 2018, arXiv:1709.07871). The
+    U-Net gives the picture in its old tones made new, how surely each pixel is destroyed, and what was there; the
+    result mixes the two (compare partial convolutions and Wan et al. 2020, arXiv:2004.09484, which use two networks).
+
+    Args:
+        width: channels at full size; doubled at each of three halvings.
+        repairs: paint over what is destroyed; off, only tones, blur and grain change.
+    """
+
+    multiple_of = 2 ** (LEVELS - 1)
+
+    def __init__(self, width: int = 16, *, repairs: bool = True) -> None:
+        super().__init__()
+        self.config = {"width": width}
+        self.repairs = repairs
+        sizes = [width << level for level in range(LEVELS)]
+        self.glimpse = Glimpse([*sizes, *reversed(sizes[:-1])])
+        self.stem = nn.Conv2d(3, width, 3, padding=1)
+        self.down = nn.ModuleList(nn.Conv2d(n, n * 2, 4, 2, 1) for n in sizes[:-1])
+        self.enter = nn.ModuleList(Block(n) for n in sizes)
+        self.deep = nn.ModuleList(Block(sizes[-1]) for _ in range(2))
+        self.up = nn.ModuleList(nn.Conv2d(n * 2, n, 3, padding=1) for n in reversed(sizes[:-1]))
+        self.leave = nn.ModuleList(Block(n) for n in reversed(sizes[:-1]))
+        self.head = nn.Conv2d(width, 7, 3, padding=1)
+        nn.init.zeros_(self.head.weight)
+        nn.init.constant_(self.head.bias, 0.0)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor, film: list[Tensor] | None = None) -> Tensor:
+        """(B, 3, H, W) sRGB in [0, 1], H and W multiples of 8 -> the same, float32; `film` is that of the whole."""
+        toned, destroyed, painted = self.parts(x, film)
+        return toned + destroyed * (painted - toned) if self.repairs else toned
+
+    def parts(self, x: Tensor, film: list[Tensor] | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """The picture in new tones, how surely each pixel is destroyed (B, 1, H, W), and what was there."""
+        scales = iter(self.glance(thumbnail(x)) if film is None else film)
+        y = self.stem(x.to(self.stem.weight.dtype))
+        seen: list[Tensor] = []
+        for level, enter in enumerate(self.enter):
+            if level:
+                y = kernels.bias_leaky_relu(self.down[level - 1](y))
+            y = enter(y, next(scales))
+            seen.append(y)
+        for deep in self.deep:
+            y = deep(y, None)
+        seen.pop()
+        for up, leave in zip(self.up, self.leave, strict=True):
+            y = kernels.upsample_conv2d(y, up.weight, up.bias) + seen.pop()  # type: ignore[arg-type]
+            y = leave(y, next(scales))
+        change, destroyed, painted = self.head(y).float().split([3, 1, 3], 1)
+        return x.float() + change, torch.sigmoid(destroyed - 3), x.float() + change + painted
+
+    def glance(self, small: Tensor) -> list[Tensor]:
+        """What the thumbnail (B, 3, 64, 64) of a whole picture says of its tones; for `forward`."""
+        scales: list[Tensor] = self.glimpse(small)
+        return scales
+
+
+class Glimpse(nn.Module):
+    """A thumbnail -> a scale and a shift for the channels of each level."""
+
+    def __init__(self, channels: list[int], width: int = 32) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList(nn.Conv2d(3 if not n else width << (n - 1), width << n, 4, 2, 1) for n in range(3))
+        self.hidden = nn.Linear(width << 2, 128)
+        self.films = nn.ModuleList(nn.Linear(128, 2 * n) for n in channels)
+        for film in self.films:
+            nn.init.zeros_(film.weight)  # type: ignore[arg-type]
+            nn.init.zeros_(film.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """(B, 3, 64, 64) in [0, 1] -> one (B, 2C, 1, 1) a level."""
+        y = x.to(self.hidden.weight.dtype)
+        for conv in self.convs:
+            y = kernels.bias_leaky_relu(conv(y))
+        y = F.leaky_relu(self.hidden(y.mean((2, 3))), 0.2)
+        return [film(y)[:, :, None, None] for film in self.films]
+
+
+class Block(nn.Module):
+    """Two convolutions, scaled and shifted between them, added to their input."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second.weight.data.mul_(0.3)
+
+    def forward(self, x: Tensor, film: Tensor | None) -> Tensor:
+        """(B, C, H, W), and (B, 2C, 1, 1) or nothing -> (B, C, H, W)."""
+        y = self.first(x)
+        if film is not None:
+            scale, shift = film.chunk(2, 1)
+            y = y * (1 + scale) + shift
+        changed: Tensor = x + self.second(F.leaky_relu(y, 0.2))
+        return changed
+
+
+def thumbnail(x: Tensor) -> Tensor:
+    """(B, 3, H, W) -> the means of 64 × 64 parts of it."""
+    return F.adaptive_avg_pool2d(x.float(), THUMBNAIL)
+
+
+def thumbnail_of_rows(rows: Callable[[int, int], Tensor], height: int) -> Tensor:
+    """`thumbnail` of a picture that is never there as a whole.
+
+    Args:
+        rows: from and to -> (1, 3, n, W) of it.
+        height: of the picture.
+    """
+    edges = [(n * height // THUMBNAIL, -(-(n + 1) * height // THUMBNAIL)) for n in range(THUMBNAIL)]
+    return torch.cat([F.adaptive_avg_pool2d(rows(top, bottom).float(), (1, THUMBNAIL)) for top, bottom in edges], 2)
+
+
+def halo(network: Restorer) -> int:
+    """How far, in pixels, an output pixel sees in each direction, its glance at the whole apart."""
+    reach = 2  # the stem and the head, at full size
+    for level in range(LEVELS):
+        blocks = 1 + len(network.deep) if level == LEVELS - 1 else 2
+        reach += 2 * blocks * 2**level
+        if level:  # into it a 4×4 convolution, and out of it nearest ×2 and a 3×3 one
+            reach += 2 * 2 ** (level - 1) + 2**level
+    return reach
+
+
+def public_names(keys: Iterable[str]) -> dict[str, str]:
+    """Nobody else has this network."""
+    return {}
+
+
+def build(shapes: Mapping[str, torch.Size]) -> Restorer:
+    """The network whose tensors have these shapes, as far as there is one."""
+    return Restorer(length(shapes, "stem.weight"))

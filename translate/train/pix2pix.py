@@ -1,0 +1,146 @@
+"""The pix2pix recipe: pairs of pictures (Isola et al. 2017, arXiv:1611.07004, section 3)."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import cv2
+import torch
+from torch import Tensor, nn
+
+from translate.device import PRECISIONS
+from translate.models.cyclegan import ResnetGenerator
+from translate.models.layers import placed
+from translate.models.patchgan import PatchDiscriminator
+from translate.models.pix2pix import UNetGenerator
+from translate.train.data import Crops, Pixels
+from translate.train.features import FeatureNetwork
+from translate.train.losses import discriminator_loss, generator_loss, penalty
+from translate.train.options import Pix2Pix
+from translate.train.pairs import MadePairs, Pairs, of_two_folders, side_by_side
+from translate.train.projected import ProjectedDiscriminator
+from translate.train.sheet import save_sheet
+from translate.train.sketch import sketch
+from translate.train.state import Checkpoint, Ema, Step, read_checkpoint, restore
+from translate.weights.files import save_weights
+
+
+def train(
+    config: Pix2Pix, out: Path, *, resume: bool = False, init: Path | None = None, minutes: float = 5.0
+) -> Iterator[Step]:
+    """Train; yields after every step.
+
+    The generator has no dropout: the same picture always gives the same result. Writes `checkpoint.pt` every `minutes`
+    and at the end, and with it the averaged generator `pix2pix.safetensors` and a sheet, `samples.png`.
+
+    Args:
+        config: of the run.
+        out: folder of the run.
+        resume: go on exactly where `out` stopped.
+        init: checkpoint of another run to take the networks from.
+        minutes: between two checkpoints.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(config.seed)
+    device = torch.device(config.device)
+    pairs = _pairs(config)
+
+    def build() -> nn.Module:
+        if config.generator == "unet":
+            return placed(UNetGenerator(config.width, config.size.bit_length() - 1, "plain", bias=True), device)
+        return placed(ResnetGenerator(config.width, config.blocks), device)
+
+    generator = build()
+    ema = Ema(generator, build(), config.ema)
+    optimise_g = torch.optim.Adam(generator.parameters(), config.lr, (0.5, 0.999))
+    networks = {"generator": generator}
+    parts = {"ema": ema, "optimise_g": optimise_g}
+    features = None
+    if config.feature or config.discriminator == "projected":
+        features = placed(FeatureNetwork(), device)
+    if config.adversarial:
+        # The PatchGAN judges a pair, and the projected one, which knows photographs only, the result alone.
+        if config.discriminator == "projected" and features is not None:
+            judge: nn.Module = placed(ProjectedDiscriminator(features, config.discriminator_width), device)
+        else:
+            judge = placed(PatchDiscriminator(6, config.discriminator_width), device)
+        optimise_d = torch.optim.Adam(judge.parameters(), config.lr, (0.5, 0.999))
+        networks["judge"] = judge
+        parts["optimise_d"] = optimise_d
+    checkpoint = Checkpoint(out, asdict(config), networks | parts, minutes)
+    if init is not None:
+        saved = read_checkpoint(init)
+        restore({"ema": ema}, saved, init)
+        if config.adversarial and "judge" in saved:
+            restore({"judge": judge}, saved, init)
+        generator.load_state_dict(ema.network.state_dict())
+        ema.updates = 0
+    samples = [batch.to(device) for batch in pairs.batch(6)]
+    start = checkpoint.load() if resume else 0
+    autocast = torch.autocast(device.type, PRECISIONS[config.precision], enabled=config.precision != "fp32")
+
+    def seen(source: Tensor, picture: Tensor) -> Tensor:
+        return picture if config.discriminator == "projected" else torch.cat([source, picture], 1)
+
+    def finish(step: int) -> None:
+        checkpoint.save(step)
+        save_weights(out / "pix2pix.safetensors", ema.network)
+        with torch.no_grad():
+            save_sheet(out / "samples.png", [samples[0], ema.network(samples[0]), samples[1]], value_range=(-1, 1))
+
+    for step in range(start, config.steps):
+        began = time.perf_counter()
+        for group in [*optimise_g.param_groups, *(optimise_d.param_groups if config.adversarial else [])]:
+            group["lr"] = config.lr * min(1.0, 2 - 2 * step / config.steps)  # constant, then linear to zero
+        source, target = (batch.to(device) for batch in pairs.batch(config.batch))
+
+        # Generator: near the target, in pixels and in features, and a picture that the judge believes.
+        if config.adversarial:
+            judge.requires_grad_(False)
+        with autocast:
+            fake = generator(source)
+            losses: dict[str, Tensor] = {"l1": (fake - target).abs().mean() * config.l1}
+            if config.feature and features is not None:
+                losses["feature"] = features.feature_loss((fake + 1) / 2, (target + 1) / 2) * config.feature
+            if config.adversarial:
+                losses["gan"] = generator_loss(judge(seen(source, fake)), config.gan) * config.adversarial
+        optimise_g.zero_grad()
+        torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
+        optimise_g.step()
+
+        # Discriminator: tell the target from the result.
+        if config.adversarial:
+            judge.requires_grad_(True)
+            with autocast:
+                real, false = seen(source, target), seen(source, fake.detach())
+                verdict = discriminator_loss(judge(real), judge(false), config.gan, config.label_smoothing)
+                losses["judge"] = verdict
+                if config.penalised:
+                    mix = torch.rand(config.batch)
+                    losses["penalty"] = penalty(judge, real, false, mix, config.gan, config.r1)
+                    verdict = verdict + losses["penalty"]
+            optimise_d.zero_grad()
+            verdict.backward()  # type: ignore[no-untyped-call]
+            optimise_d.step()
+
+        ema.update()
+        saved_now = checkpoint.due() or step + 1 == config.steps
+        if saved_now:
+            finish(step + 1)
+        values = {name: loss.item() for name, loss in losses.items()}
+        yield Step(step + 1, config.steps, values, time.perf_counter() - began, saved_now)
+
+
+def _pairs(config: Pix2Pix) -> Pairs | MadePairs:
+    if config.pairs:
+        return side_by_side(Path(config.pairs), config.direction, config.size, config.load)
+    if config.a:
+        return of_two_folders(Path(config.a), Path(config.b), config.size, config.load)
+    photos = Crops.of_folders([Path(folder) for folder in config.photos], config.size, config.load)
+    return MadePairs(photos, sketch if config.source == "sketch" else _grey)
+
+
+def _grey(pixels: Pixels) -> Pixels:
+    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    return cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB)  # type: ignore[return-value]

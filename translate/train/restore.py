@@ -1,0 +1,100 @@
+"""The recipe of the restorer: photographs age at random, and become as they were (Wan et al., arXiv:2004.09484)."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from translate.device import PRECISIONS
+from translate.models.layers import placed
+from translate.models.restorer import Restorer
+from translate.train.damage import damage_and_mask
+from translate.train.data import Crops
+from translate.train.features import FeatureNetwork
+from translate.train.options import Restore
+from translate.train.sheet import save_sheet
+from translate.train.state import Checkpoint, Ema, Step, cosine, read_checkpoint
+from translate.train.state import restore as put_back
+from translate.weights.files import save_weights
+
+LUMA = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+
+
+def train(
+    config: Restore, out: Path, *, resume: bool = False, init: Path | None = None, minutes: float = 5.0
+) -> Iterator[Step]:
+    """Train; yields after every step.
+
+    Writes `checkpoint.pt` every `minutes` and at the end, and with it the averaged network `restore.safetensors` and a
+    sheet of samples, `samples.png`: aged, restored, and as it was.
+
+    Args:
+        config: of the run.
+        out: folder of the run.
+        resume: go on exactly where `out` stopped.
+        init: checkpoint of another run to take the network from.
+        minutes: between two checkpoints.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(config.seed)
+    device = torch.device(config.device)
+    photos = Crops.of_folders([Path(folder) for folder in config.photos], config.size, config.load)
+    network = placed(Restorer(config.width), device)
+    ema = Ema(network, placed(Restorer(config.width), device), config.ema)
+    optimiser = torch.optim.Adam(network.parameters(), config.lr)
+    features = placed(FeatureNetwork(), device) if config.feature else None
+    checkpoint = Checkpoint(out, asdict(config), {"network": network, "ema": ema, "optimiser": optimiser}, minutes)
+    if init is not None:
+        put_back({"ema": ema}, read_checkpoint(init), init)
+        network.load_state_dict(ema.network.state_dict())
+        ema.updates = 0
+
+    def draw(count: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Aged and good (count, 3, S, S) in [0, 1], and where the aged ones are destroyed (count, 1, S, S)."""
+        good = (photos.batch(count) + 1) / 2
+        grey = torch.rand(count, 1, 1, 1) < config.grey
+        good = torch.where(grey, (good * LUMA).sum(1, keepdim=True), good)
+        aged, destroyed = damage_and_mask(good)
+        return aged.to(device), good.to(device), destroyed.to(device)
+
+    samples = draw(6)
+    start = checkpoint.load() if resume else 0
+    autocast = torch.autocast(device.type, PRECISIONS[config.precision], enabled=config.precision != "fp32")
+
+    def finish(step: int) -> None:
+        checkpoint.save(step)
+        save_weights(out / "restore.safetensors", ema.network)
+        with torch.no_grad():
+            save_sheet(out / "samples.png", [samples[0], ema.network(samples[0]), samples[1]])
+
+    for step in range(start, config.steps):
+        began = time.perf_counter()
+        for group in optimiser.param_groups:
+            group["lr"] = config.lr * cosine(step, config.steps)
+        aged, good, destroyed = draw(config.batch)
+        with autocast:
+            toned, found, painted = network.parts(aged)
+            restored = toned + found * (painted - toned)
+            intact = 1 - destroyed
+            losses = {
+                "pixel": (restored - good).abs().mean(),
+                # With the repairs switched off, what is not destroyed has to be right as well.
+                "tone": ((toned - good).abs() * intact).mean() * 0.5,
+                "found": F.binary_cross_entropy(found.clamp(1e-4, 1 - 1e-4), destroyed) * 0.05,
+            }
+            if features is not None:
+                losses["feature"] = features.feature_loss(restored, good) * config.feature
+        optimiser.zero_grad()
+        torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimiser.step()
+        ema.update()
+        saved_now = checkpoint.due() or step + 1 == config.steps
+        if saved_now:
+            finish(step + 1)
+        values = {name: loss.item() for name, loss in losses.items()}
+        yield Step(step + 1, config.steps, values, time.perf_counter() - began, saved_now)

@@ -2,6 +2,7 @@
 
 import importlib.util
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -292,6 +293,43 @@ def test_rgb_is_what_the_standard_says() -> None:
     assert np.abs(red - [255, 0, 0]).max() <= 1
 
 
+class OnGpu:
+    """A translator that says it computes on a GPU."""
+
+    scale, device, precision = 1, "cuda", "fp32"
+
+    def __call__(self, pictures: list[Any]) -> list[Any]:
+        return ready()(pictures)
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_the_encoder_of_a_gpu_or_else_the_usual_one(there: bool, make: Make, tmp_path: Path, monkeypatch: Any) -> None:
+    look_alike = replace(write.CODECS["h264"], preset="ultrafast", crf=25)
+    monkeypatch.setattr(write, "HARDWARE", {"h264": look_alike})
+    monkeypatch.setattr(write, "_opens", lambda codec, width, height: there and (width, height) == (48, 32))
+    source, target = make(), tmp_path / "out.mp4"
+    first, *_, done = job.run(OnGpu(), Job(source, target), job.Options(codec="h264"))  # type: ignore[arg-type]
+    said = "encoded by the GPU (libx264)" if there else "libx264 does not open here, and libx264 encodes"
+    assert isinstance(first, job.Progress)
+    assert first.note == said
+    assert isinstance(done, Done)
+    assert (done.status, times(target)) == ("done", times(source))
+
+
+def test_when_the_encoder_of_a_gpu_is_asked() -> None:
+    """None of these machines' encoders opens, but that is found out by trying."""
+    plain = write.chosen("h264", 8, None, None)
+    assert (plain[1].encoder, plain[3]) == ("libx264", None)
+    assert write.chosen("h264", 8, None, "slow", (640, 360))[3] is None
+    assert write.chosen("hevc", 10, None, None, (640, 360))[3] is None
+    assert write.chosen("av1", 8, None, None, (640, 360))[3] is None
+    _, codec, options, note = write.chosen("h264", 8, 21, None, (640, 360))
+    if codec.encoder == "h264_nvenc":
+        assert (options["cq"], note) == ("21", "encoded by the GPU (h264_nvenc)")
+    else:
+        assert (options["crf"], note) == ("21", "h264_nvenc does not open here, and libx264 encodes")
+
+
 def test_the_default_plays_everywhere(make: Make, tmp_path: Path) -> None:
     for source, wanted in ((make(format="yuv444p"), ("h264", "yuv420p")), (make(matrix=6), ("h264", "yuv420p"))):
         done = made(source, target := tmp_path / "out.mp4", overwrite=True)
@@ -421,6 +459,37 @@ def test_what_is_finished_is_not_computed_again(make: Make, tmp_path: Path, monk
     monkeypatch.setattr(Translator, "__call__", lambda *_: pytest.fail("computed again"))
     assert made(source, target, preset="ultrafast").status == "done"
     assert times(target) == times(source)
+
+
+@pytest.mark.usefixtures("short")
+def test_one_run_at_a_time(make: Make, tmp_path: Path) -> None:
+    source, target = make(), tmp_path / "out.mp4"
+    first = job.run(ready(), Job(source, target), job.Options(preset="ultrafast"))
+    while next(first).frames < 10:  # type: ignore[union-attr]
+        pass
+    second = made(source, target, preset="ultrafast")
+    assert (second.status, second.message) == (
+        "failed",
+        "another run is making it; wait for that one, or choose another --out",
+    )
+    *_, done = first
+    assert isinstance(done, Done)
+    assert (done.status, times(target)) == ("done", times(source))
+    assert made(source, target, preset="ultrafast", overwrite=True).status == "done"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["drive.mp4", "out.mp4"]
+
+
+@pytest.mark.usefixtures("short")
+def test_the_end_of_a_job_does_not_depend_on_its_beginning(make: Make, tmp_path: Path, monkeypatch: Any) -> None:
+    """All segments are there and only the join failed: the shape of a pixel still is that of an upright one."""
+    source, target = make(rotation=90, aspect=Fraction(4, 3)), tmp_path / "out.mp4"
+    real = job._joined
+    monkeypatch.setattr(job, "_joined", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    assert made(source, target, preset="ultrafast").status == "failed"
+    monkeypatch.setattr(job, "_joined", real)
+    assert made(source, target, preset="ultrafast").status == "done"
+    with av.open(str(target)) as container:
+        assert container.streams.video[0].sample_aspect_ratio == Fraction(3, 4)
 
 
 @pytest.mark.usefixtures("short")

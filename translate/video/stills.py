@@ -109,9 +109,7 @@ class Stills:
         try:
             lines = [line.strip() for line in path.read_text().splitlines()]
         except OSError as error:
-            raise InputError(
-                f"say how many frames a second with --fps, as there is no {TIMES} in the folder"
-            ) from error
+            raise InputError(f"{shown(path)} is missing; say how many frames a second with --fps") from error
         base = next((line.removeprefix("# time base ") for line in lines if line.startswith("# time base ")), _FINE)
         try:
             time_base = Fraction(base)

@@ -57,6 +57,10 @@ def run(
     if options.frames_out:
         plan = _apart(plan, options.frames_out)
         videos["pictures"] = True
+    if options.preview:
+        plan = replace(plan, jobs=tuple(job for job in plan.jobs if _is_video(job)))
+        if not plan.jobs:
+            raise InputError("--preview shows moments of videos, and there are none here; leave it out")
     report = progress.Report(len(plan.jobs), json=options.json)
     for output in plan.outputs:
         report.say(f"output: {frames.shown(output)}")

@@ -57,6 +57,9 @@ class Options:
     audio_from: Annotated[
         Path | None, typer.Option(help="With --video-out: a file whose sound goes with the pictures.")
     ] = None
+    preview: Annotated[
+        int | None, typer.Option(min=1, max=100, help="Of videos: only a picture of so many moments, before and after.")
+    ] = None
     stabilise: Annotated[
         bool | None,
         typer.Option(
@@ -100,6 +103,7 @@ class Options:
             "end": end,
             "fps": _fps(self.fps),
             "sound": self.audio_from,
+            "preview": self.preview,
         }
 
 

@@ -12,9 +12,10 @@ from translate.engine import Done, overlapped, reason
 from translate.errors import ImageError, InputError, VideoError
 from translate.frames import Job, shown
 from translate.translator import Ready
-from translate.video import apart, mux, segments, write
+from translate.video import apart, mux, preview, segments, write
 from translate.video.compute import Made, computed
 from translate.video.options import Options, Progress
+from translate.video.others import Cut, Kept
 from translate.video.read import Video, exact
 from translate.video.segments import Work
 from translate.video.stills import Stills
@@ -34,6 +35,10 @@ def run(translator: Ready, job: Job, options: Options) -> Iterator[Progress | Do
     try:
         if job.problem:
             raise VideoError(job.problem)
+        if options.preview:
+            with _opened(job, options, smooth=translator.scale > 1) as video:
+                yield from preview.run(translator, job, video, options)
+            return
         if job.made and not options.overwrite:
             yield Done(job.source, job.target, "skipped")
             return
@@ -103,7 +108,7 @@ def _encoder(
     return write.chosen(options.codec, video.bits, options.crf, options.preset, (width, height) if gpu else None)
 
 
-def _summary(video: Video | Stills, work: Work, kept: mux.Kept, rate: float, job: Job) -> tuple[str, list[str]]:
+def _summary(video: Video | Stills, work: Work, kept: Kept, rate: float, job: Job) -> tuple[str, list[str]]:
     """What is wrong with the source, if anything is, and what to tell at the end."""
     frames = video.given + work.resumed
     told = [f"{frames} frames in, {work.count} frames out at {rate:.2f} frames/s"]
@@ -116,12 +121,12 @@ def _summary(video: Video | Stills, work: Work, kept: mux.Kept, rate: float, job
     return problem, told
 
 
-def _joined(job: Job, video: Video | Stills, work: Work, options: Options) -> mux.Kept:
+def _joined(job: Job, video: Video | Stills, work: Work, options: Options) -> Kept:
     """Put the output together under a temporary name and rename it; then the segments can go."""
     cut = None
     if options.start is not None or options.end is not None:
         begin = video.origin + exact(options.start or 0)
-        cut = mux.Cut(begin, None if options.end is None else video.origin + exact(options.end))
+        cut = Cut(begin, None if options.end is None else video.origin + exact(options.end))
     parts = work.parts
     if cut:
         shift = round(cut.start / video.time_base)

@@ -28,6 +28,7 @@ class Options:
             less; frames are computed one by one then.
         fps: frames a second of a folder of pictures that is made a video; None takes the file TIMES in it.
         sound: a file whose sound goes with them.
+        preview: make no video, but one picture of so many moments before and after.
         made_by: what else the result depends on, such as the weights' checksum; a change begins a stopped job anew.
     """
 
@@ -45,6 +46,7 @@ class Options:
     stabilise: bool = False
     fps: Fraction | None = None
     sound: Path | None = None
+    preview: int | None = None
 
 
 @dataclass(frozen=True)

@@ -6,22 +6,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from translate.errors import VideoError
 from translate.images import Picture
-from translate.metadata import Pixels
 from translate.video.colour import Colour, chroma_of, to_rgb
+from translate.video.opened import line, opened
+from translate.video.turned import matrix_of, turned
 
 if TYPE_CHECKING:
-    from av.container import InputContainer
     from av.video.frame import VideoFrame
-    from av.video.stream import VideoStream
 
 ANY_RATE = Fraction(25)  # where the file does not say one
-_STILL = ("_pipe", "image2")  # FFmpeg's names for readers of still pictures
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +131,7 @@ class Video:
         """Take the size, and the aspect of an upright pixel, from the first frame."""
         if not self._settled:
             self._settled, self.size = True, (frame.width, frame.height)
-            matrix = _matrix(frame)
+            matrix = matrix_of(frame)
             if matrix and abs(matrix[0]) < abs(matrix[1]) and self.aspect:
                 self.aspect = 1 / self.aspect
 
@@ -189,7 +184,7 @@ class Video:
             try:
                 packet = next(demuxed, None)
             except av.error.FFmpegError as error:
-                self.problem = f"is damaged ({_line(error)})"
+                self.problem = f"is damaged ({line(error)})"
                 packet = None
             if packet is not None and packet.size and packet.pts is not None:
                 latest = max(latest, packet.pts + (packet.duration or 0))
@@ -215,7 +210,7 @@ class Video:
         if frame.interlaced_frame:
             self.notes["it is interlaced, and its combed frames are taken as they are; deinterlace it first"] = None
         self._settle(frame)
-        size, matrix = (frame.width, frame.height), _matrix(frame)
+        size, matrix = (frame.width, frame.height), matrix_of(frame)
         if size != self.size:
             text = "the frame size changes midway, to {}×{}; from there on frames are scaled to {}×{}"
             self.notes[text.format(*size, *self.size)] = None
@@ -228,58 +223,5 @@ def exact(seconds: float) -> Fraction:
     return Fraction(seconds).limit_denominator(1_000_000)
 
 
-def opened(path: Path) -> "tuple[InputContainer, VideoStream]":
-    """A container and its main video stream; `VideoError` says in one line why not."""
-    import av
-
-    try:
-        container = av.open(str(path), metadata_errors="replace")
-    except av.error.InvalidDataError as error:
-        empty = path.stat().st_size == 0
-        what = "the file is empty (0 bytes)" if empty else "holds no video, or its header is damaged or missing"
-        raise VideoError(f"{what}; copy or download it again") from error
-    except (av.error.FFmpegError, OSError) as error:
-        raise VideoError(f"cannot be opened: {_line(error)}; check the name and its mode") from error
-    from av.stream import Disposition
-
-    problem = None
-    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-    if container.format.name.endswith(_STILL):
-        problem = (
-            f"holds a picture, not a video ({container.format.name.removesuffix('_pipe')}); give it its own suffix"
-        )
-    elif not streams:
-        problem = "holds no video stream; there is nothing to translate in it"
-    elif streams[0].codec_context is None:
-        problem = "its video is in a codec that this build of PyAV cannot decode; convert it to H.264 first"
-    if problem:
-        container.close()
-        raise VideoError(problem)
-    return container, streams[0]
-
-
-def turned(pixels: Pixels, matrix: tuple[int, ...] | None) -> Pixels:
-    """(H, W, 3) turned by a display matrix (a, b, c, d): x' = ax + cy, y' = bx + dy, to the nearest quarter."""
-    if matrix is None:
-        return pixels
-    a, b, c, d = matrix
-    if abs(a) < abs(b):
-        pixels, a, d = pixels.swapaxes(0, 1), c, b
-    return np.ascontiguousarray(pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
-
-
-def _matrix(frame: "VideoFrame") -> tuple[int, ...] | None:
-    from av.sidedata.sidedata import Type
-
-    data: Any = frame.side_data.get(Type.DISPLAYMATRIX)  # type: ignore[call-overload]
-    if data is None:
-        return None
-    return tuple(int(n) for n in np.frombuffer(bytes(data), np.int32)[[0, 1, 3, 4]])
-
-
 def _mark(frame: "VideoFrame") -> int:
     return zlib.crc32(bytes(frame.planes[0]))
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__

@@ -5,6 +5,7 @@ the frame before, moved so, does not look like the present one, something else h
 blended.
 """
 
+import functools
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -55,13 +56,14 @@ def motion(before: Pixels, now: Pixels) -> Motion:
         *(cv2.resize(cv2.cvtColor(p, cv2.COLOR_RGB2GRAY), size, interpolation=cv2.INTER_AREA) for p in (now, before)),
         None,
     )
-    flow = cv2.resize(flow, (width, height)) * np.array([width / size[0], height / size[1]], np.float32)
-    origin = flow + np.dstack(np.meshgrid(np.arange(width), np.arange(height))).astype(np.float32)
+    origin = cv2.resize(flow, (width, height)) * np.array([width / size[0], height / size[1]], np.float32)
+    origin[..., 0] += np.arange(width, dtype=np.float32)
+    origin[..., 1] += np.arange(height, dtype=np.float32)[:, None]
+    x, y = origin[..., 0], origin[..., 1]
     moved = cv2.remap(before, origin, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    away = cv2.blur(cv2.absdiff(moved, now).max(axis=2).astype(np.float32), (5, 5))
-    trust = np.exp(-((away / LIKENESS) ** 2))
-    inside = (origin >= 0).all(axis=2) & (origin[..., 0] <= width - 1) & (origin[..., 1] <= height - 1)
-    return Motion(origin, trust * inside)
+    away = functools.reduce(cv2.max, cv2.split(cv2.absdiff(moved, now)))
+    trust = np.exp(-((cv2.blur(away.astype(np.float32), (5, 5)) / LIKENESS) ** 2))
+    return Motion(origin, trust * ((x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)))
 
 
 def blended(before: Pixels, now: Pixels, motion: Motion) -> Pixels:

@@ -65,6 +65,11 @@ class Stills:
         states = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in self.paths]
         return hashlib.sha256(repr((states, self.times, self.time_base)).encode()).hexdigest()
 
+    @property
+    def seconds(self) -> float:
+        """How long they are shown."""
+        return float((self.times[-1] + self._duration(len(self.times) - 1)) * self.time_base)
+
     def count(self, start: float | None, end: float | None) -> int:
         """How many frames there are between two times, in seconds."""
         return len(self._between(start, end))

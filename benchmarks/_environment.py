@@ -17,7 +17,7 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 
 def environment() -> dict[str, Any]:
     """The machine, the versions, the date (UTC) and the commit, for the JSON beside every figure."""
-    packages = ("torch", "numpy", "opencv-python-headless", "pillow")
+    packages = ("torch", "numpy", "opencv-python-headless", "pillow", "av")
     return {
         "cpu": cpu_name(),
         "threads": torch.get_num_threads(),

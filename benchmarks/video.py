@@ -4,7 +4,8 @@ python benchmarks/video.py [--weights NAME] [--width 320] [--frames 12] [--repea
 
 The rate is that of whole jobs (open, decode, compute, encode, join, with H.264 in its usual setting) on a network that
 is loaded, against the same network on the same frames as tensors; the two are measured in turn, as the machine's speed
-drifts. The peak memory is that of a process that makes a video of 64×48 pixels with a network of a few channels.
+drifts. The processor time of all threads together is given beside it: on a machine with other work, the clock says
+little. The peak memory is that of a process that makes a video of 64×48 pixels with a network of a few channels.
 """
 
 import argparse
@@ -49,23 +50,23 @@ def pan(path: Path, frames: int, width: int, height: int) -> Path:
     return path
 
 
-def bare_rate(translator: Translator, source: Path) -> float:
-    """Frames a second of the network alone, on tensors that are already there."""
+def bare(translator: Translator, source: Path) -> tuple[float, float]:
+    """Seconds and processor seconds of the network alone, on tensors that are already there."""
     network = translator._in(translator.precision)
     with Video(source) as video, torch.inference_mode():
         frames = [translator._values(translator._padded(f.picture.pixels[None])) for f in video.frames()]
-        began = time.perf_counter()
+        began = time.perf_counter(), time.process_time()
         for x in frames:
             network(x)
-    return len(frames) / (time.perf_counter() - began)
+    return time.perf_counter() - began[0], time.process_time() - began[1]
 
 
-def job_rate(translator: Translator, source: Path, target: Path, stabilise: bool) -> float:
-    """Frames a second of the whole job."""
-    began = time.perf_counter()
-    *events, done = job.run(translator, Job(source, target), job.Options(overwrite=True, stabilise=stabilise))
+def whole(translator: Translator, source: Path, target: Path, stabilise: bool) -> tuple[float, float]:
+    """Seconds and processor seconds of the whole job."""
+    began = time.perf_counter(), time.process_time()
+    *_, done = job.run(translator, Job(source, target), job.Options(overwrite=True, stabilise=stabilise))
     assert done.status == "done", done.message  # type: ignore[union-attr]
-    return events[-1].frames / (time.perf_counter() - began)  # type: ignore[union-attr]
+    return time.perf_counter() - began[0], time.process_time() - began[1]
 
 
 def peak_bytes(weights: Path, source: Path) -> int:
@@ -77,7 +78,7 @@ def peak_bytes(weights: Path, source: Path) -> int:
 
 def make(weights: str, source: str, target: str) -> None:
     """Do it and print the peak: that of /proc, as rusage would begin with the parent's."""
-    job_rate(translate.load(weights), Path(source), Path(target), stabilise=True)
+    whole(translate.load(weights), Path(source), Path(target), stabilise=True)
     status = Path("/proc/self/status").read_text()
     print(int(status.split("VmHWM:")[1].split()[0]) * 1024)
 
@@ -100,16 +101,18 @@ def main() -> None:
         folder = Path(name)
         source = pan(folder / "source.mp4", options.frames, options.width, options.width * 9 // 16)
         translator = translate.load(options.weights)
-        bare_rate(translator, source)  # warm
-        rates = []
+        bare(translator, pan(folder / "warm.mp4", 1, options.width, options.width * 9 // 16))
+        taken = []
         for _ in range(options.repeat):
-            bare = bare_rate(translator, source)
-            plain, steady = (job_rate(translator, source, folder / "out.mp4", way) for way in (False, True))
-            rates.append((bare, plain, steady))
-            print(rates[-1], flush=True)
-        figures["network_frames_a_second"] = statistics.median(row[0] for row in rates)
-        figures["job_over_network"] = statistics.median(row[1] / row[0] for row in rates)
-        figures["job_with_stabilise_over_network"] = statistics.median(row[2] / row[0] for row in rates)
+            alone = bare(translator, source)
+            jobs = [whole(translator, source, folder / "out.mp4", way) for way in (False, True)]
+            taken.append((alone, *jobs))
+            print(taken[-1], flush=True)
+        figures["network_seconds_a_frame"] = statistics.median(row[0][0] for row in taken) / options.frames
+        for way, name in enumerate(("job", "job_with_stabilise"), 1):
+            for clock, kind in enumerate(("rate", "processor_rate")):
+                ratio = statistics.median(row[0][clock] / row[way][clock] for row in taken)
+                figures[f"{name}_{kind}_over_network"] = ratio
         torch.manual_seed(0)
         save_weights(weights := folder / "small.safetensors", ResnetGenerator(4, 1))
         for title, seconds in (("10_seconds", 10.0), ("long", options.minutes * 60)):

@@ -1,7 +1,8 @@
-"""Fixed sources for judging restoration and sketch to photo: a folder of photographs, each damaged or drawn.
+"""Fixed sources for judging the other models: a folder of photographs, each damaged, drawn or made grey.
 
 python benchmarks/sources.py damage --src DIR --out DIR [--seed N] [--masks DIR]
 python benchmarks/sources.py sketch --src DIR --out DIR [--kind xdog]
+python benchmarks/sources.py grey --src DIR --out DIR
 
 Writes a PNG for each picture. The damage depends on the seed and the file's name only, so that a part of the folder
 gives the same files. --masks keeps where marks have destroyed the picture, white on black.
@@ -23,9 +24,9 @@ from translate.train.sketch import DETECTORS, sketch
 
 def damaged(pixels: np.ndarray, name: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """uint8 (H, W, 3) -> the damaged picture, (H, W, 3), and the mask, (H, W), in bytes."""
-    generator = torch.Generator().manual_seed(zlib.crc32(name.encode()) + (seed << 32))
+    seeds = torch.tensor([zlib.crc32(name.encode()) + (seed << 32)])
     x = torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255
-    picture, mask = damage_and_mask(x, generator)
+    picture, mask = damage_and_mask(x, seeds)
     return _bytes(picture[0].permute(1, 2, 0)), _bytes(mask[0, 0])
 
 
@@ -36,7 +37,7 @@ def _bytes(x: Tensor) -> np.ndarray:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     kinds = parser.add_subparsers(dest="what", required=True)
-    for name in ("damage", "sketch"):
+    for name in ("damage", "sketch", "grey"):
         command = kinds.add_parser(name)
         command.add_argument("--src", type=Path, required=True)
         command.add_argument("--out", type=Path, required=True)
@@ -49,6 +50,9 @@ def main() -> None:
         pixels = read_rgb(path)
         if options.what == "sketch":
             _save(sketch(pixels, options.kind), options.out, name)
+            continue
+        if options.what == "grey":
+            _save(np.asarray(Image.fromarray(pixels).convert("L").convert("RGB")), options.out, name)
             continue
         picture, mask = damaged(pixels, name, options.seed)
         _save(picture, options.out, name)

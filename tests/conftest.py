@@ -15,9 +15,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from runs import save_images, tiny_cyclegan, tiny_srgan
 
+from translate.models.colouriser import Colouriser
 from translate.models.cyclegan import ResnetGenerator
+from translate.models.pix2pix import UNetGenerator
+from translate.models.restorer import Restorer
 from translate.models.srgan import SRResNet
+from translate.train.options import SRGAN, CycleGAN
 from translate.weights import registry
 from translate.weights.files import save_weights
 
@@ -57,14 +62,17 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "cyclegan-night": (ResnetGenerator(4, 1, skip=True), "target", '"night"'),
         "cyclegan-day": (ResnetGenerator(4, 1), "target", '"day"'),
         "tiny-x4": (SRResNet(4, 1, tail="direct"), "scale", "4"),
+        "tiny-photo": (UNetGenerator(4, 3), "target", '"photo"'),
+        "tiny-colour": (Colouriser(4), "scale", "1"),
+        "tiny-restore": (Restorer(4), "scale", "1"),
     }
+    tasks = {"tiny-x4": "upscale", "tiny-photo": "pix2pix", "tiny-colour": "colourise", "tiny-restore": "restore"}
     table = ""
     for name, (network, key, value) in entries.items():
         save_weights(file := folder / f"{name}.safetensors", network)
         (folder / f"{name}.md").write_text(f"# {name}\n\nnothing learnt\n")
         sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
-        task = "upscale" if key == "scale" else "cyclegan"
-        table += TABLE.format(name=name, task=task, sha256=sha256, key=key, value=value)
+        table += TABLE.format(name=name, task=tasks.get(name, "cyclegan"), sha256=sha256, key=key, value=value)
     (folder / "registry.toml").write_text(table)
     return folder
 
@@ -150,3 +158,15 @@ def run(table: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mon
         return Ran(int(stop.value.code or 0), out, err)
 
     return translate
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> CycleGAN:
+    """A CycleGAN run of 6 steps that is done in a second."""
+    return tiny_cyclegan(save_images(tmp_path / "a", 3), save_images(tmp_path / "b", 2, seed=1))
+
+
+@pytest.fixture
+def one(tmp_path: Path) -> SRGAN:
+    """An SRGAN run of 6 steps without adversarial ones."""
+    return tiny_srgan(save_images(tmp_path / "hr", 3))

@@ -12,6 +12,7 @@ from PIL import Image, ImageCms
 
 from translate import images
 from translate.cli import progress
+from translate.models.restorer import Restorer
 from translate.models.srgan import SRResNet
 from translate.weights.files import save_weights
 
@@ -203,14 +204,61 @@ def test_names(run: Run, photo: Photo) -> None:
     assert ran.failures[0].startswith("failed: in/:dog: [red].png: holds no image")
 
 
+@pytest.mark.parametrize(
+    ("command", "folder", "times"),
+    [
+        ("pix2pix --to photo --src photos", "photos-photo", 1),
+        ("colourise photos", "photos-colour", 1),
+        ("colorize photos", "photos-colour", 1),
+        ("restore photos", "photos-restored", 1),
+        ("restore --scratches off --colourise photos", "photos-restored", 1),
+        ("restore photos --colourise --x4", "photos-restored", 4),
+    ],
+)
+def test_the_other_commands(run: Run, photos: Path, command: str, folder: str, times: int) -> None:
+    ran = run(*command.split())
+    assert (ran.code, ran.counts, ran.err) == (0, (3, 0, 0), "")
+    assert made(folder) == made("photos")
+    for name in made(folder):
+        assert size(f"{folder}/{name}") == tuple(times * side for side in size(f"photos/{name}"))
+
+
+def test_a_chain_of_networks_is_one_after_the_other(run: Run, photos: Path) -> None:
+    run("restore", "photos", "--out", "restored", "--format", "png")
+    run("colourise", "restored", "--out", "coloured")
+    run("restore", "photos", "--colourise", "--out", "both", "--format", "png")
+    for name in made("both"):
+        difference = images.read(f"both/{name}").pixels.astype(int) - images.read(f"coloured/{name}").pixels
+        assert np.abs(difference).max() <= 1
+
+
+def test_scratches_off_leaves_them(run: Run, photos: Path, table: Path) -> None:
+    network = Restorer(4)
+    torch.nn.init.normal_(network.head.weight, 0, 0.1)
+    save_weights(Path("other.safetensors"), network)
+    for value in ("auto", "off"):
+        run("restore", "photos", "--weights", "other.safetensors", "--scratches", value, "--out", value)
+    assert any(Path("auto", name).read_bytes() != Path("off", name).read_bytes() for name in made("auto"))
+
+
+def test_weights_that_enlarge_are_not_for_other_commands(run: Run, photos: Path) -> None:
+    ran = run("colourise", "photos", "--weights", "tiny-x4")
+    assert (ran.code, "tiny-x4 enlarges ×4, not ×1" in ran.err) == (2, True)
+
+
 # What is said
 
 
 def test_weights_list_and_info(run: Run) -> None:
     ran = run("weights", "list")
     assert [line.split()[:3] for line in ran.lines] == [
-        ["cyclegan-night", "cyclegan", "--to"], ["cyclegan-day", "cyclegan", "--to"], ["tiny-x4", "upscale", "--x4"]
-    ]  # fmt: skip
+        ["cyclegan-night", "cyclegan", "--to"],
+        ["cyclegan-day", "cyclegan", "--to"],
+        ["tiny-x4", "upscale", "--x4"],
+        ["tiny-photo", "pix2pix", "--to"],
+        ["tiny-colour", "colourise", "for"],
+        ["tiny-restore", "restore", "for"],
+    ]
     ran = run("weights", "info", "tiny-x4")
     assert "# tiny-x4\n\nnothing learnt" in ran.out
     assert "sha256" in ran.out

@@ -296,7 +296,7 @@ def test_rgb_is_what_the_standard_says() -> None:
 class OnGpu:
     """A translator that says it computes on a GPU."""
 
-    scale, device, precision = 1, "cuda", "fp32"
+    scale, device, precision, keeps_luma = 1, "cuda", "fp32", False
 
     def __call__(self, pictures: list[Any]) -> list[Any]:
         return ready()(pictures)

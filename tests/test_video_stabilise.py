@@ -205,3 +205,8 @@ def test_trust_decides() -> None:
     result = blended(before, now, Motion(origin, trust))
     assert (result[:, :10] == 100).all()
     assert (result[:, 10:] == 40).all()
+    before[..., 0] = 200
+    coloured = blended(before, now, Motion(origin, trust), luma=False)
+    weights = np.array([0.299, 0.587, 0.114])
+    np.testing.assert_allclose(coloured @ weights, now @ weights, atol=1)
+    assert (coloured[0, 15] == [184, 64, 64]).all()

@@ -58,6 +58,11 @@ class Translator:
         """Side of a result / side of its picture."""
         return self.model.scale
 
+    @property
+    def keeps_luma(self) -> bool:
+        """Whether every pixel of a result has the luma (BT.601) of its picture."""
+        return bool(getattr(self.model.network, "keeps_luma", False))
+
     @torch.inference_mode()
     def __call__(self, pictures: list[Picture]) -> list[tuple[Picture, str | None]]:
         """Translate pictures of one size and dtype; each result comes with a remark, or None.
@@ -206,6 +211,7 @@ class Chain:
         self.stages = stages
         self.scale = prod(stage.scale for stage in stages)
         self.device, self.precision = stages[0].device, stages[0].precision
+        self.keeps_luma = all(stage.keeps_luma for stage in stages)
 
     def __call__(self, pictures: list[Picture]) -> list[tuple[Picture, str | None]]:
         """As `Translator` does."""

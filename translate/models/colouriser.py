@@ -17,12 +17,12 @@ EDGES = 4.0  # standard deviation of L (0 to 100) within a window above which co
 
 
 class Colouriser(nn.Module):
-    """Finds the colours (a, b) for a lightness L; the lightness itself, at its full resolution, is not touched.
+    """Finds the colours (a, b) for a grey photograph; the grey itself, at its full resolution, is not touched.
 
-    The network sees L at a short side of 256 pixels and gives, at a quarter of that, how probable each colour of a grid
-    over the ab plane is; their annealed mean (section 2.3 of the paper) is brought to full size such that it follows
-    the edges of L (the fast guided filter: He & Sun 2015, arXiv:1505.00996). So a picture of any size takes the same
-    time but for the last step.
+    The network sees the lightness L at a short side of 256 pixels and gives, at a quarter of that, how probable each
+    colour of a grid over the ab plane is; their annealed mean (section 2.3 of the paper) is brought to full size such
+    that it follows the edges of L (the fast guided filter: He & Sun 2015, arXiv:1505.00996). So a picture of any size
+    takes the same time but for the last step.
 
     Args:
         width: channels of the decoder.
@@ -32,6 +32,8 @@ class Colouriser(nn.Module):
     bytes_per_pixel = 230  # of memory, measured: the last step's, at full size
     bins: Tensor
     temperature: Tensor
+
+    keeps_luma = True  # of its input, in every pixel
 
     def __init__(self, width: int = 64, colours: int | None = None) -> None:
         super().__init__()
@@ -47,16 +49,17 @@ class Colouriser(nn.Module):
         self.head = nn.Conv2d(width, len(bins), 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, 3, H, W) sRGB in [0, 1], whose colours are ignored -> the same lightness in colour, float32."""
-        from kornia.color import lab_to_rgb, rgb_to_lab  # here: it is slow to import
+        """(B, 3, H, W) sRGB in [0, 1], whose colours are ignored -> the same luma (BT.601) in colour, float32."""
+        from kornia.color import lab_to_rgb  # here: it is slow to import
 
-        lightness = rgb_to_lab(x.float())[:, :1]
+        grey, lightness = luma(x), lightness_of(x)
         height, width = x.shape[2:]
         scale = min(1.0, SIDE / min(height, width))
         size = [max(32, round(n * scale / 32) * 32) for n in (height, width)]
         small = F.interpolate(lightness, size, mode="bilinear", antialias=True, align_corners=False)
         ab = guided_upsample(self.mean_colour(self.classify(small)), small, lightness)
-        return lab_to_rgb(torch.cat([lightness, ab], 1)).clamp(0, 1)
+        rgb = lab_to_rgb(torch.cat([lightness, ab], 1))
+        return (rgb + (grey - luma(rgb))).clamp(0, 1)
 
     def classify(self, lightness: Tensor) -> Tensor:
         """L (B, 1, H, W) in [0, 100], H and W multiples of 32 -> scores of the colours (B, Q, H/4, W/4)."""
@@ -86,6 +89,19 @@ class Up(nn.Module):
         """(B, I, h, w) and (B, S, 2h, 2w) -> (B, O, 2h, 2w)."""
         y = kernels.upsample_conv2d(x, self.up.weight, self.up.bias)
         return kernels.bias_leaky_relu(y + self.skip(skip))
+
+
+def luma(x: Tensor) -> Tensor:
+    """(B, 3, H, W) sRGB -> the grey (B, 1, H, W) that a television makes of it (BT.601)."""
+    weights = torch.tensor([0.299, 0.587, 0.114], device=x.device).view(1, 3, 1, 1)
+    return (x.float() * weights).sum(1, keepdim=True)
+
+
+def lightness_of(x: Tensor) -> Tensor:
+    """(B, 3, H, W) sRGB in [0, 1] -> L (B, 1, H, W) in [0, 100] of its luma."""
+    from kornia.color import rgb_to_lab
+
+    return rgb_to_lab(luma(x).expand(-1, 3, -1, -1))[:, :1]
 
 
 def grid() -> Tensor:

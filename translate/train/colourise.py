@@ -10,10 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from translate.device import PRECISIONS
-from translate.models.colouriser import FINEST, GRID, Colouriser
+from translate.features import FeatureNetwork
+from translate.models.colouriser import FINEST, GRID, Colouriser, lightness_of, luma
 from translate.models.layers import placed
+from translate.train import distributed
+from translate.train.accumulate import backward, passes
 from translate.train.data import Crops
-from translate.train.features import FeatureNetwork
+from translate.train.guard import Guard
 from translate.train.options import Colourise
 from translate.train.sheet import save_sheet
 from translate.train.state import Checkpoint, Ema, Step, cosine, read_checkpoint, restore
@@ -58,10 +61,10 @@ def train(
         network.load_state_dict(ema.network.state_dict())
         ema.updates = 0
 
-    def draw(count: int) -> tuple[Tensor, Tensor]:
-        """L (count, 1, S, S), and ab (count, 2, S/4, S/4) averaged over the pixels that one colour stands for."""
-        lab = rgb_to_lab((photos.batch(count).to(device) + 1) / 2)
-        return lab[:, :1], F.avg_pool2d(lab[:, 1:], STRIDE)
+    def draw(count: int, share: slice = slice(None)) -> tuple[Tensor, Tensor]:
+        """L (B, 1, S, S), and ab (B, 2, S/4, S/4) averaged over the pixels that one colour stands for."""
+        rgb = (photos.batch(count, share).to(device) + 1) / 2
+        return lightness_of(rgb), F.avg_pool2d(rgb_to_lab(rgb)[:, 1:], STRIDE)
 
     with torch.random.fork_rng(devices=[]):
         importance = _importance(network.bins, draw(256)[1], config.uniform)
@@ -73,27 +76,33 @@ def train(
         checkpoint.save(step)
         save_weights(out / "colourise.safetensors", ema.network)
         with torch.no_grad():
-            grey = rgb_to_lab(samples)[:, :1].expand(-1, 3, -1, -1) / 100
+            grey = luma(samples).expand(-1, 3, -1, -1)
             save_sheet(out / "samples.png", [grey, ema.network(samples), samples])
 
+    count, share = config.batch * config.accumulate, distributed.share(config.batch, config.accumulate)
+    guard = Guard()
     for step in range(start, config.steps):
         began = time.perf_counter()
         for group, rate in zip(optimiser.param_groups, rates, strict=True):
             group["lr"] = rate * cosine(step, config.steps)
-        lightness, ab = draw(config.batch)
-        with autocast:
-            scores = network.classify(lightness)
-        truth = _soft_classes(ab, network.bins)
-        rarity = importance[truth.argmax(1)]
-        loss = (-(truth * scores.float().log_softmax(1)).sum(1) * rarity).sum() / rarity.sum()
+        losses: dict[str, Tensor] = {}
         optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        for lightness, ab in passes(config.accumulate, *draw(count, share)):
+            with autocast:
+                scores = network.classify(lightness)
+            truth = _soft_classes(ab, network.bins)
+            rarity = importance[truth.argmax(1)]
+            entropy = -(truth * scores.float().log_softmax(1)).sum(1)
+            backward({"colour": (entropy * rarity).mean()}, losses, config.accumulate)
+        distributed.average_gradients(optimiser)
         optimiser.step()
         ema.update()
-        saved_now = checkpoint.due() or step + 1 == config.steps
+        values = distributed.average(losses)
+        guard.check(step + 1, values, checkpoint.path)
+        saved_now = checkpoint.due(step + 1 == config.steps)
         if saved_now:
             finish(step + 1)
-        yield Step(step + 1, config.steps, {"colour": loss.item()}, time.perf_counter() - began, saved_now)
+        yield Step(step + 1, config.steps, values, time.perf_counter() - began, saved_now)
 
 
 def _soft_classes(ab: Tensor, bins: Tensor) -> Tensor:
@@ -103,6 +112,7 @@ def _soft_classes(ab: Tensor, bins: Tensor) -> Tensor:
 
 
 def _importance(bins: Tensor, ab: Tensor, uniform: float) -> Tensor:
-    """Weights (Q,) of the colours, larger for rarer ones (equation 4; `uniform` is its lambda)."""
+    """Weights (Q,) of the colours, larger for rarer ones, 1 on average (equation 4; `uniform` is its lambda)."""
     share = _soft_classes(ab, bins).mean((0, 2, 3))
-    return 1 / ((1 - uniform) * share + uniform / len(bins))
+    weights = 1 / ((1 - uniform) * share + uniform / len(bins))
+    return weights / (weights * share).sum()

@@ -83,13 +83,17 @@ def shrink(pixels: Pixels, short_side: int) -> Pixels:
     h, w = pixels.shape[:2]
     scale = short_side / min(h, w)
     size = max(short_side, round(w * scale)), max(short_side, round(h * scale))
-    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)  # type: ignore[return-value]
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    # Three channels at a time, as OpenCV averages areas of four at most.
+    channels = range(0, pixels.shape[2], 3)
+    return np.concatenate([cv2.resize(pixels[..., c : c + 3], size, interpolation=method) for c in channels], axis=2)
 
 
 class Crops:
     """Random crops of one domain: resized to a random short side, cut out, mirrored half of the time.
 
     Every random number comes from torch's global generator, so that a resumed run draws what the whole one would have.
+    The processes of one run draw the same numbers, those of all images, and cut out only their own share.
 
     Args:
         images: (H, W, C) uint8, with a short side of at least load[1].
@@ -107,18 +111,21 @@ class Crops:
             raise TrainingError(f"crops of {size} do not fit into images with a short side of {load[0]} to {load[1]}")
         return cls(load_folders(folders, lambda pixels: shrink(pixels, load[1])), size, load)
 
-    def draw(self) -> Pixels:
-        """One crop, (size, size, C)."""
-        pixels = self.images[_random(len(self.images))]
-        short = self.load[0] + _random(self.load[1] - self.load[0] + 1)
-        pixels = shrink(pixels, short)
-        top, left = _random(pixels.shape[0] - self.size + 1), _random(pixels.shape[1] - self.size + 1)
-        crop = pixels[top : top + self.size, left : left + self.size]
-        return crop[:, ::-1] if _random(2) else crop
+    def draw(self, count: int, share: slice = slice(None)) -> list[Pixels]:
+        """Draw `count` crops, and give those in `share`, each (size, size, C)."""
+        crops = []
+        for image, short, down, across, mirror in torch.rand(count, 5)[share].tolist():
+            pixels = self.images[int(image * len(self.images))]
+            pixels = shrink(pixels, self.load[0] + int(short * (self.load[1] - self.load[0] + 1)))
+            h, w = pixels.shape[:2]
+            top, left = int(down * (h - self.size + 1)), int(across * (w - self.size + 1))
+            crop = pixels[top : top + self.size, left : left + self.size]
+            crops.append(crop[:, ::-1] if mirror < 0.5 else crop)
+        return crops
 
-    def batch(self, count: int) -> Tensor:
-        """Draw (count, 3, size, size) in [-1, 1], channels_last."""
-        return to_tensor(np.stack([self.draw() for _ in range(count)])) * 2 - 1
+    def batch(self, count: int, share: slice = slice(None)) -> Tensor:
+        """Draw `count` crops, and give those in `share`: (B, 3, size, size) in [-1, 1], channels_last."""
+        return to_tensor(np.stack(self.draw(count, share))) * 2 - 1
 
     def colours(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation (3,) over all pixels, before the tanh that a generator ends in."""
@@ -149,18 +156,23 @@ class SuperResolutionPatches:
         self.low = [_bicubic(pixels, scale) for pixels in self.high]
         self.areas = torch.tensor([float(low.shape[0] * low.shape[1]) for low in self.low])
 
-    def batch(self, count: int) -> tuple[Tensor, Tensor]:
-        """Draw low (count, 3, patch, patch) and high (count, 3, patch·scale, patch·scale), both in [0, 1]."""
+    def batch(self, count: int, share: slice = slice(None)) -> tuple[Tensor, Tensor]:
+        """Draw `count` pairs, and give those in `share`, both in [0, 1].
+
+        Returns:
+            low: (B, 3, patch, patch).
+            high: (B, 3, patch·scale, patch·scale).
+        """
         p, s = self.patch, self.scale
         lows: list[Pixels] = []
         highs: list[Pixels] = []
-        for index in torch.multinomial(self.areas, count, replacement=True).tolist():
+        drawn = torch.multinomial(self.areas, count, replacement=True)[share].tolist()
+        for index, (down, across, turn, mirror) in zip(drawn, torch.rand(count, 4)[share].tolist(), strict=True):
             low, high = self.low[index], self.high[index]
-            y, x = _random(low.shape[0] - p + 1), _random(low.shape[1] - p + 1)
-            turn, mirror = _random(4), _random(2)
+            y, x = int(down * (low.shape[0] - p + 1)), int(across * (low.shape[1] - p + 1))
             for source, side, k, out in ((low, p, 1, lows), (high, p * s, s, highs)):
-                patch = np.rot90(source[y * k : y * k + side, x * k : x * k + side], turn)
-                out.append(patch[:, ::-1] if mirror else patch)
+                patch = np.rot90(source[y * k : y * k + side, x * k : x * k + side], int(turn * 4))
+                out.append(patch[:, ::-1] if mirror < 0.5 else patch)
         return to_tensor(np.stack(lows)), to_tensor(np.stack(highs))
 
 
@@ -173,7 +185,3 @@ def _bicubic(pixels: Pixels, scale: int) -> Pixels:
 def to_tensor(batch: Pixels) -> Tensor:
     """(B, H, W, 3) bytes -> (B, 3, H, W) in [0, 1], channels_last without a copy."""
     return torch.from_numpy(np.ascontiguousarray(batch)).permute(0, 3, 1, 2).float().div_(255)
-
-
-def _random(bound: int) -> int:
-    return int(torch.randint(bound, ()))

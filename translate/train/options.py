@@ -20,7 +20,7 @@ Rate = Annotated[float, About("Learning rate of Adam.", 0)]
 Width = Annotated[int, About("Channels of the generator's first layer.", 1)]
 Blocks = Annotated[int, About("Residual blocks of the generator.", 1)]
 Steps = Annotated[int, About("Optimiser steps.", 1)]
-Batch = Annotated[int, About("Images a step.", 1)]
+Batch = Annotated[int, About("Images at a time, of all processes together.", 1)]
 Size = Annotated[int, About("Side of the random crops, in pixels.", 32)]
 Load = Annotated[tuple[int, int], About("Smallest and largest short side that an image is resized to before cropping.")]
 Gan = Annotated[
@@ -39,6 +39,9 @@ class Run:
 
     steps: Steps = 20_000
     batch: Batch = 1
+    accumulate: Annotated[
+        int, About("Batches a step: the result of one so many times larger, in the memory of one.", 1)
+    ] = 1
     lr: Rate = 2e-4
     ema: Annotated[float, About("Decay of the averaged weights.", 0, 1)] = 0.999
     seed: Annotated[int, About("Of every random number.")] = 0
@@ -57,6 +60,10 @@ class Adversarial(Run):
     r1: Annotated[
         float, About("Weight of the R1 penalty, which keeps the discriminator from overfitting; 0 leaves it out.", 0)
     ] = 0.0
+    diffaugment: Annotated[
+        bool,
+        About("Show the discriminator real and made images in other colours, shifted, and in part: for small sets."),
+    ] = False
     discriminator_width: Annotated[int, About("Channels of the discriminator's first layer.", 1)] = 64
 
     @property
@@ -179,7 +186,7 @@ class Restore(Run):
     size: Size = 128
     load: Load = (128, 288)
     width: Annotated[int, About("Channels at full size.", 1)] = 16
-    lr: Rate = 1e-3
+    lr: Rate = 3e-4
     grey: Annotated[float, About("Share of the photographs that are made grey before they age.", 0, 1)] = 0.4
     feature: Annotated[float, About("Weight of the distance in ImageNet features; 0 leaves it out.", 0)] = 0.0
 

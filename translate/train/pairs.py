@@ -5,6 +5,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from torch import Tensor
 
 from translate.errors import TrainingError
@@ -21,9 +22,9 @@ class Pairs:
     def __init__(self, crops: Crops) -> None:
         self.crops = crops
 
-    def batch(self, count: int) -> tuple[Tensor, Tensor]:
-        """Draw two (count, 3, S, S) in [-1, 1], channels_last."""
-        both = np.stack([self.crops.draw() for _ in range(count)])
+    def batch(self, count: int, share: slice = slice(None)) -> tuple[Tensor, Tensor]:
+        """Draw `count` pairs, and give those in `share`: two (B, 3, S, S) in [-1, 1], channels_last."""
+        both = np.stack(self.crops.draw(count, share))
         return to_tensor(both[..., :3]) * 2 - 1, to_tensor(both[..., 3:]) * 2 - 1
 
 
@@ -32,16 +33,17 @@ class MadePairs:
 
     Args:
         crops: of the photographs.
-        make: (H, W, 3) uint8 -> the same shape; its random numbers come from torch's global generator.
+        make: (H, W, 3) uint8 and a seed -> the same shape.
     """
 
-    def __init__(self, crops: Crops, make: Callable[[Pixels], Pixels]) -> None:
+    def __init__(self, crops: Crops, make: Callable[[Pixels, int], Pixels]) -> None:
         self.crops, self.make = crops, make
 
-    def batch(self, count: int) -> tuple[Tensor, Tensor]:
-        """Draw two (count, 3, S, S) in [-1, 1], channels_last."""
-        targets = [self.crops.draw() for _ in range(count)]
-        sources = [self.make(target) for target in targets]
+    def batch(self, count: int, share: slice = slice(None)) -> tuple[Tensor, Tensor]:
+        """Draw `count` pairs, and give those in `share`: two (B, 3, S, S) in [-1, 1], channels_last."""
+        seeds = torch.randint(2**62, (count,))[share].tolist()
+        targets = self.crops.draw(count, share)
+        sources = [self.make(target, seed) for target, seed in zip(targets, seeds, strict=True)]
         return to_tensor(np.stack(sources)) * 2 - 1, to_tensor(np.stack(targets)) * 2 - 1
 
 

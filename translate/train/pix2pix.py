@@ -10,12 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from translate.device import PRECISIONS
+from translate.features import FeatureNetwork
 from translate.models.cyclegan import ResnetGenerator
 from translate.models.layers import placed
 from translate.models.patchgan import PatchDiscriminator
 from translate.models.pix2pix import UNetGenerator
+from translate.train import distributed
+from translate.train.accumulate import backward, passes
+from translate.train.augment import DRAWS, diffaugment
 from translate.train.data import Crops, Pixels
-from translate.train.features import FeatureNetwork
+from translate.train.guard import Guard
 from translate.train.losses import discriminator_loss, generator_loss, penalty
 from translate.train.options import Pix2Pix
 from translate.train.pairs import MadePairs, Pairs, of_two_folders, side_by_side
@@ -60,7 +64,6 @@ def train(
     if config.feature or config.discriminator == "projected":
         features = placed(FeatureNetwork(), device)
     if config.adversarial:
-        # The PatchGAN judges a pair, and the projected one, which knows photographs only, the result alone.
         if config.discriminator == "projected" and features is not None:
             judge: nn.Module = placed(ProjectedDiscriminator(features, config.discriminator_width), device)
         else:
@@ -80,55 +83,67 @@ def train(
     start = checkpoint.load() if resume else 0
     autocast = torch.autocast(device.type, PRECISIONS[config.precision], enabled=config.precision != "fp32")
 
-    def seen(source: Tensor, picture: Tensor) -> Tensor:
-        return picture if config.discriminator == "projected" else torch.cat([source, picture], 1)
-
     def finish(step: int) -> None:
         checkpoint.save(step)
         save_weights(out / "pix2pix.safetensors", ema.network)
         with torch.no_grad():
             save_sheet(out / "samples.png", [samples[0], ema.network(samples[0]), samples[1]], value_range=(-1, 1))
 
+    def seen(source: Tensor, picture: Tensor, draws: Tensor) -> Tensor:
+        """What the judge gets: the PatchGAN both, the projected one, which knows photographs, the picture alone."""
+        pictures = [picture] if config.discriminator == "projected" else [source, picture]
+        return torch.cat([diffaugment(p, draws) if config.diffaugment else p for p in pictures], 1)
+
+    count, share = config.batch * config.accumulate, distributed.share(config.batch, config.accumulate)
+    weights = {"l1": config.l1, "feature": config.feature, "gan": config.adversarial}
+    guard = Guard(("judge",), config.gan, config.label_smoothing)
     for step in range(start, config.steps):
         began = time.perf_counter()
         for group in [*optimise_g.param_groups, *(optimise_d.param_groups if config.adversarial else [])]:
             group["lr"] = config.lr * min(1.0, 2 - 2 * step / config.steps)  # constant, then linear to zero
-        source, target = (batch.to(device) for batch in pairs.batch(config.batch))
+        source, target = (batch.to(device) for batch in pairs.batch(count, share))
+        views, mix = torch.rand(count, 2, DRAWS)[share], torch.rand(count)[share]
+        losses: dict[str, Tensor] = {}
 
         # Generator: near the target, in pixels and in features, and a picture that the judge believes.
         if config.adversarial:
             judge.requires_grad_(False)
-        with autocast:
-            fake = generator(source)
-            losses: dict[str, Tensor] = {"l1": (fake - target).abs().mean() * config.l1}
-            if config.feature and features is not None:
-                losses["feature"] = features.feature_loss((fake + 1) / 2, (target + 1) / 2) * config.feature
-            if config.adversarial:
-                losses["gan"] = generator_loss(judge(seen(source, fake)), config.gan) * config.adversarial
         optimise_g.zero_grad()
-        torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
+        fakes = list[Tensor]()
+        for a, b, view in passes(config.accumulate, source, target, views):
+            with autocast:
+                fake = generator(a)
+                now = {"l1": (fake - b).abs().mean()}
+                if config.feature and features is not None:
+                    now["feature"] = features.feature_loss((fake + 1) / 2, (b + 1) / 2)
+                if config.adversarial:
+                    now["gan"] = generator_loss(judge(seen(a, fake, view[:, 1])), config.gan)
+            backward(now, losses, config.accumulate, weights)
+            fakes.append(fake.detach())
+        distributed.average_gradients(optimise_g)
         optimise_g.step()
 
         # Discriminator: tell the target from the result.
         if config.adversarial:
             judge.requires_grad_(True)
-            with autocast:
-                real, false = seen(source, target), seen(source, fake.detach())
-                verdict = discriminator_loss(judge(real), judge(false), config.gan, config.label_smoothing)
-                losses["judge"] = verdict
-                if config.penalised:
-                    mix = torch.rand(config.batch)
-                    losses["penalty"] = penalty(judge, real, false, mix, config.gan, config.r1)
-                    verdict = verdict + losses["penalty"]
             optimise_d.zero_grad()
-            verdict.backward()  # type: ignore[no-untyped-call]
+            for a, b, fake, view, where in passes(config.accumulate, source, target, torch.cat(fakes), views, mix):
+                with autocast:
+                    real, false = seen(a, b, view[:, 0]), seen(a, fake, view[:, 1])
+                    scores = judge(real), judge(false)
+                    now = {"judge": discriminator_loss(*scores, config.gan, config.label_smoothing)}
+                    if config.penalised:
+                        now["penalty"] = penalty(judge, real, false, where, config.gan, config.r1)
+                backward(now, losses, config.accumulate)
+            distributed.average_gradients(optimise_d)
             optimise_d.step()
 
         ema.update()
-        saved_now = checkpoint.due() or step + 1 == config.steps
+        values = distributed.average(losses)
+        guard.check(step + 1, values, checkpoint.path)
+        saved_now = checkpoint.due(step + 1 == config.steps)
         if saved_now:
             finish(step + 1)
-        values = {name: loss.item() for name, loss in losses.items()}
         yield Step(step + 1, config.steps, values, time.perf_counter() - began, saved_now)
 
 
@@ -138,9 +153,13 @@ def _pairs(config: Pix2Pix) -> Pairs | MadePairs:
     if config.a:
         return of_two_folders(Path(config.a), Path(config.b), config.size, config.load)
     photos = Crops.of_folders([Path(folder) for folder in config.photos], config.size, config.load)
-    return MadePairs(photos, sketch if config.source == "sketch" else _grey)
+    return MadePairs(photos, _sketch if config.source == "sketch" else _grey)
 
 
-def _grey(pixels: Pixels) -> Pixels:
+def _sketch(pixels: Pixels, seed: int) -> Pixels:
+    return sketch(pixels, seed=seed)
+
+
+def _grey(pixels: Pixels, seed: int) -> Pixels:
     grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     return cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB)  # type: ignore[return-value]

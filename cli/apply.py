@@ -73,7 +73,7 @@ def restore(
     weights = [_weights("restore", options)]
     weights += [registry.default_for("colourise").name] * colourise
     weights += [registry.default_for("upscale", scale=4).name] * x4
-    run(paths, "restored", weights, options, scale=4 if x4 else 1, repairs=scratches == "auto")
+    run(paths, "restored", weights, options, scale=4 if x4 else 1, steady=False, repairs=scratches == "auto")
 
 
 @with_options
@@ -99,7 +99,8 @@ def upscale(
         raise InputError("--x2 and --x4 cannot both be; choose one")
     scale = 2 if x2 else 4
     weights = _weights("upscale", options, scale=scale)
-    run(paths, f"x{scale}", [weights], options, scale=scale, colour_match=colour_match == "low-frequency")
+    match = colour_match == "low-frequency"
+    run(paths, f"x{scale}", [weights], options, scale=scale, colour_match=match, steady=False)
 
 
 def _to(task: str, src: list[Path], to: str | None, options: Options) -> None:

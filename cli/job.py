@@ -28,6 +28,7 @@ def run(
     *,
     scale: int = 1,
     colour_match: bool = False,
+    steady: bool = True,
     **settings: Any,
 ) -> None:
     """Translate pictures and videos.
@@ -39,6 +40,7 @@ def run(
         options: of the command line.
         scale: that they enlarge by, together.
         colour_match: the result of one that enlarges keeps the colours of its input.
+        steady: whether videos are stabilised where the options leave it open.
         settings: attributes of those networks that have them.
 
     Raises:
@@ -48,11 +50,19 @@ def run(
 
     translator, pictures, videos = options.translator, options.pictures, options.videos
     container = ".mkv" if options.codec in ("prores", "ffv1") else None
-    plan = frames.plan(sources, options.out, label, options.format, container)
+    videos["stabilise"] = steady if options.stabilise is None else options.stabilise
+    if options.video_out:
+        plan = _together(sources, options)
+    else:
+        plan = frames.plan(sources, options.out, label, options.format, container)
     paths = [registry.find(name)[0] for name in weights]
     if options.frames_out:
         plan = _apart(plan, options.frames_out)
         videos["pictures"] = True
+    if options.preview:
+        plan = replace(plan, jobs=tuple(job for job in plan.jobs if _is_video(job)))
+        if not plan.jobs:
+            raise InputError("--preview shows moments of videos, and there are none here; leave it out")
     report = progress.Report(len(plan.jobs), json=options.json)
     for output in plan.outputs:
         report.say(f"output: {frames.shown(output)}")
@@ -85,7 +95,7 @@ def run(
         **{f"--{name}": str(value) for name, value in {**settings, "colour-match": colour_match}.items()},
     }
     with report:
-        for video, jobs in itertools.groupby(plan.jobs, lambda job: formats.is_video(job.source)):
+        for video, jobs in itertools.groupby(plan.jobs, _is_video):
             if video:
                 _make_videos(ready, jobs, made_by, {**pictures, **videos}, report)
             else:
@@ -102,6 +112,24 @@ def _apart(plan: frames.Plan, folder: Path) -> frames.Plan:
     if folder.exists() and not folder.is_dir():
         raise InputError(f"--frames-out {frames.shown(folder)} is a file, but a folder is needed; choose another")
     return frames.Plan((folder,), (replace(plan.jobs[0], target=folder, problem=None),))
+
+
+def _together(sources: list[Path], options: Options) -> frames.Plan:
+    """The plan to make one video of the pictures in a folder."""
+    if len(sources) != 1 or not sources[0].is_dir() or options.frames_out or options.out:
+        raise InputError("--video-out makes one video of one folder; give one, and neither --out nor --frames-out")
+    target, sound = options.video_out or Path(), options.audio_from
+    if target.suffix.lower() not in formats.VIDEOS.values():
+        raise InputError(f"a video is written as .mp4 or .mkv, not {target.suffix or target.name}; choose another name")
+    if sound and not sound.is_file():
+        raise InputError(f"--audio-from {frames.shown(sound)} is no file; name a video or a sound file")
+    if sound and target.exists() and sound.samefile(target):
+        raise InputError(f"--audio-from and --video-out are both {frames.shown(sound)}; choose another --video-out")
+    return frames.Plan((target,), (frames.Job(sources[0], target),))
+
+
+def _is_video(job: "Job") -> bool:
+    return formats.is_video(job.source) or job.source.is_dir()
 
 
 def _make_videos(

@@ -4,6 +4,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
@@ -53,6 +54,25 @@ class Options:
     frames_out: Annotated[
         Path | None, typer.Option(help="Of one video: a folder for numbered PNGs and their times, instead of a video.")
     ] = None
+    video_out: Annotated[
+        Path | None, typer.Option(help="Of one folder of numbered pictures: the video to make of them.")
+    ] = None
+    fps: Annotated[
+        str | None, typer.Option(help="With --video-out: 25, 30000/1001 …; the folder's timecodes.txt by default.")
+    ] = None
+    audio_from: Annotated[
+        Path | None, typer.Option(help="With --video-out: a file whose sound goes with the pictures.")
+    ] = None
+    preview: Annotated[
+        int | None, typer.Option(min=1, max=100, help="Of videos: only a picture of so many moments, before and after.")
+    ] = None
+    stabilise: Annotated[
+        bool | None,
+        typer.Option(
+            "--stabilise/--no-stabilise",
+            help="Of videos: less flicker. On by default, but off for upscale and restore.",
+        ),
+    ] = None
     max_pixels: Annotated[int, typer.Option(min=1, help="Refuse pictures with more pixels than this.")] = (
         formats.DEFAULT_MAX_PIXELS
     )
@@ -79,7 +99,18 @@ class Options:
         start, end = _seconds("--start", self.start), _seconds("--end", self.end)
         if end is not None and end <= (start or 0):
             raise InputError(f"--end {self.end} is not after the beginning; choose a later one")
-        return {"codec": self.codec, "crf": self.crf, "preset": self.preset, "start": start, "end": end}
+        if self.video_out is None and (self.fps or self.audio_from):
+            raise InputError("--fps and --audio-from are for --video-out, which makes a video of a folder of pictures")
+        return {
+            "codec": self.codec,
+            "crf": self.crf,
+            "preset": self.preset,
+            "start": start,
+            "end": end,
+            "fps": _fps(self.fps),
+            "sound": self.audio_from,
+            "preview": self.preview,
+        }
 
 
 def with_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -120,6 +151,16 @@ def _seconds(option: str, clock: str | None) -> float | None:
     if not 1 <= len(numbers) <= 3 or not all(0 <= number < 1e9 for number in numbers):
         raise InputError(f"{option} is {clock!r}; it takes seconds, MM:SS or HH:MM:SS")
     return float(sum(number * 60.0**n for n, number in enumerate(reversed(numbers))))
+
+
+def _fps(fps: str | None) -> Fraction | None:
+    try:
+        rate = None if fps is None else Fraction(fps).limit_denominator(1001)
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if rate is not None and not 0 < rate <= 1000:
+        raise InputError(f"--fps is {fps!r}; it takes frames a second, such as 25, 23.976 or 30000/1001")
+    return rate
 
 
 def _short_side(size: str) -> int | None:

@@ -2,6 +2,7 @@
 
 import importlib.util
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from translate.engine import Done
 from translate.frames import Job
 from translate.models import Model
+from translate.models.cyclegan import ResnetGenerator
 from translate.translator import Translator
 from translate.video import colour, job, read, segments, write
 from translate.video.colour import Colour
@@ -37,6 +39,12 @@ class Same(nn.Module):
 
 def ready(scale: int = 1) -> Translator:
     return Translator(Model(Same(scale), "Same", scale=scale), "cpu", "fp32")
+
+
+def normed() -> Translator:
+    """A network whose norms take the statistics of the frame."""
+    torch.manual_seed(0)
+    return Translator(Model(ResnetGenerator(4, 1), "ResnetGenerator", 1, 4, 16, (-1, 1)), "cpu", "fp32")
 
 
 def made(source: Path, target: Path, scale: int = 1, **options: Any) -> Done:
@@ -220,8 +228,9 @@ def test_start_and_end(make: Make, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("degrees", [90, 180, 270])
 def test_rotated_frames_come_out_upright(degrees: int, make: Make, tmp_path: Path) -> None:
-    plain = pixels(make("plain.mp4"))[0]
-    source = make(rotation=degrees, aspect=Fraction(4, 3))
+    alike = {"x264-params": "mbtree=0"}  # with it, x264 does not code this scene twice in the same way
+    plain = pixels(make("plain.mp4", options=alike))[0]
+    source = make(rotation=degrees, aspect=Fraction(4, 3), options=alike)
     made(source, target := tmp_path / "out.mkv", codec="ffv1")
     np.testing.assert_allclose(pixels(target)[0], np.rot90(plain, degrees // 90), atol=2)
     made(source, target := tmp_path / "out.mp4", preset="ultrafast")
@@ -282,6 +291,43 @@ def test_rgb_is_what_the_standard_says() -> None:
         np.frombuffer(plane, np.uint8)[:] = value
     red = colour.to_rgb(frame, Colour(1), smooth=False)[0, 0].astype(int)
     assert np.abs(red - [255, 0, 0]).max() <= 1
+
+
+class OnGpu:
+    """A translator that says it computes on a GPU."""
+
+    scale, device, precision, keeps_luma = 1, "cuda", "fp32", False
+
+    def __call__(self, pictures: list[Any]) -> list[Any]:
+        return ready()(pictures)
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_the_encoder_of_a_gpu_or_else_the_usual_one(there: bool, make: Make, tmp_path: Path, monkeypatch: Any) -> None:
+    look_alike = replace(write.CODECS["h264"], preset="ultrafast", crf=25)
+    monkeypatch.setattr(write, "HARDWARE", {"h264": look_alike})
+    monkeypatch.setattr(write, "_opens", lambda codec, width, height: there and (width, height) == (48, 32))
+    source, target = make(), tmp_path / "out.mp4"
+    first, *_, done = job.run(OnGpu(), Job(source, target), job.Options(codec="h264"))  # type: ignore[arg-type]
+    said = "encoded by the GPU (libx264)" if there else "libx264 does not open here, and libx264 encodes"
+    assert isinstance(first, job.Progress)
+    assert first.note == said
+    assert isinstance(done, Done)
+    assert (done.status, times(target)) == ("done", times(source))
+
+
+def test_when_the_encoder_of_a_gpu_is_asked() -> None:
+    """None of these machines' encoders opens, but that is found out by trying."""
+    plain = write.chosen("h264", 8, None, None)
+    assert (plain[1].encoder, plain[3]) == ("libx264", None)
+    assert write.chosen("h264", 8, None, "slow", (640, 360))[3] is None
+    assert write.chosen("hevc", 10, None, None, (640, 360))[3] is None
+    assert write.chosen("av1", 8, None, None, (640, 360))[3] is None
+    _, codec, options, note = write.chosen("h264", 8, 21, None, (640, 360))
+    if codec.encoder == "h264_nvenc":
+        assert (options["cq"], note) == ("21", "encoded by the GPU (h264_nvenc)")
+    else:
+        assert (options["crf"], note) == ("21", "h264_nvenc does not open here, and libx264 encodes")
 
 
 def test_the_default_plays_everywhere(make: Make, tmp_path: Path) -> None:
@@ -367,17 +413,31 @@ def short(monkeypatch: Any) -> None:
 
 
 @pytest.mark.usefixtures("short")
-@pytest.mark.parametrize("stop", [3, 8, 9, 21, 29])
-def test_a_stopped_run_goes_on_to_the_same_result(stop: int, make: Make, tmp_path: Path) -> None:
-    source = make(options={"g": "6"}, audio=1)
-    made(source, whole := tmp_path / "whole.mp4", preset="ultrafast")
+@pytest.mark.parametrize(
+    ("stop", "options"),
+    [
+        (3, {}),
+        (8, {}),
+        (9, {}),
+        (21, {}),
+        (29, {}),
+        (21, {"batch": 3}),
+        (9, {"stabilise": True}),
+        (21, {"stabilise": True}),
+    ],
+)
+def test_a_stopped_run_goes_on_to_the_same_result(
+    stop: int, options: dict[str, Any], make: Make, tmp_path: Path
+) -> None:
+    source, wanted = make(options={"g": "6"}, audio=1), job.Options(preset="ultrafast", **options)
+    *_, _ = job.run(normed(), Job(source, whole := tmp_path / "whole.mp4"), wanted)
     target = tmp_path / "out.mp4"
-    run = job.run(ready(), Job(source, target), job.Options(preset="ultrafast"))
+    run = job.run(normed(), Job(source, target), wanted)
     while next(run).frames < stop:  # type: ignore[union-attr]
         pass
     run.close()  # type: ignore[attr-defined]
     assert not target.exists()
-    first, *_, done = job.run(ready(), Job(source, target), job.Options(preset="ultrafast"))
+    first, *_, done = job.run(normed(), Job(source, target), wanted)
     assert isinstance(first, job.Progress)
     assert stop - 8 - 4 <= first.resumed <= stop + 4
     assert first.resumed % 8 == 0
@@ -399,6 +459,37 @@ def test_what_is_finished_is_not_computed_again(make: Make, tmp_path: Path, monk
     monkeypatch.setattr(Translator, "__call__", lambda *_: pytest.fail("computed again"))
     assert made(source, target, preset="ultrafast").status == "done"
     assert times(target) == times(source)
+
+
+@pytest.mark.usefixtures("short")
+def test_one_run_at_a_time(make: Make, tmp_path: Path) -> None:
+    source, target = make(), tmp_path / "out.mp4"
+    first = job.run(ready(), Job(source, target), job.Options(preset="ultrafast"))
+    while next(first).frames < 10:  # type: ignore[union-attr]
+        pass
+    second = made(source, target, preset="ultrafast")
+    assert (second.status, second.message) == (
+        "failed",
+        "another run is making it; wait for that one, or choose another --out",
+    )
+    *_, done = first
+    assert isinstance(done, Done)
+    assert (done.status, times(target)) == ("done", times(source))
+    assert made(source, target, preset="ultrafast", overwrite=True).status == "done"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["drive.mp4", "out.mp4"]
+
+
+@pytest.mark.usefixtures("short")
+def test_the_end_of_a_job_does_not_depend_on_its_beginning(make: Make, tmp_path: Path, monkeypatch: Any) -> None:
+    """All segments are there and only the join failed: the shape of a pixel still is that of an upright one."""
+    source, target = make(rotation=90, aspect=Fraction(4, 3)), tmp_path / "out.mp4"
+    real = job._joined
+    monkeypatch.setattr(job, "_joined", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    assert made(source, target, preset="ultrafast").status == "failed"
+    monkeypatch.setattr(job, "_joined", real)
+    assert made(source, target, preset="ultrafast").status == "done"
+    with av.open(str(target)) as container:
+        assert container.streams.video[0].sample_aspect_ratio == Fraction(3, 4)
 
 
 @pytest.mark.usefixtures("short")

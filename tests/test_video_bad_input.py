@@ -19,6 +19,7 @@ from PIL import Image
 from translate import images
 from translate.translator import Translator
 from translate.video import segments
+from translate.video.read import Video
 
 Run = Callable[..., Any]
 NIGHT = ("cyclegan", "--to", "night", "--preset", "ultrafast", "--src")
@@ -83,14 +84,36 @@ def test_taken_apart(run: Run) -> None:
     names = [f"{n:06d}.png" for n in range(1, 9)]
     assert sorted(os.listdir("pictures")) == [*names, "timecodes.txt"]  # noqa: PTH208
     shown = [f"{float(1000 * time):.6f}" for time in times("drive.mp4")[2:]]
-    assert Path("pictures/timecodes.txt").read_text().splitlines() == ["# timestamp format v2", *shown]
-    Path("pictures/000003.png").unlink()
+    assert Path("pictures/timecodes.txt").read_text().splitlines()[2:] == shown
     before = Path("pictures/000004.png").stat().st_mtime_ns
+    third = images.read("pictures/000003.png").pixels
+    Path("pictures/000003.png").unlink()
     assert "8 frames in, 8 pictures out, of which 1 were made now" in run(*command).out
+    assert (images.read("pictures/000003.png").pixels == third).all()
     assert Path("pictures/000004.png").stat().st_mtime_ns == before
     assert images.read("pictures/000003.png").pixels.shape == (32, 48, 3)
     ran = run(*NIGHT, "pictures", "--frames-out", "more")
     assert (ran.code, "--frames-out takes apart one video" in ran.err) == (2, True)
+
+
+def test_a_look_before(run: Run) -> None:
+    video()
+    ran = run(*NIGHT, "drive.mp4", "--preview", "3", "--start", "0.2")
+    assert (ran.code, ran.counts) == (0, (1, 0, 0))
+    assert "3 moments before and after are in drive-night-preview.png" in ran.out
+    assert sorted(os.listdir()) == ["drive-night-preview.png", "drive.mp4"]  # noqa: PTH208
+    sheet = images.read("drive-night-preview.png").pixels
+    assert sheet.shape == (3 * 32 + 2 * 8, 2 * 48 + 8, 3)
+    with Video(Path("drive.mp4")) as source:
+        frames = [frame.picture.pixels for frame in source.frames()]
+    for row, time in enumerate((0.327, 0.58, 0.833)):  # the middles of the thirds of what is left of 0.96 s
+        first = next(n for n in range(24) if n / 25 >= time)
+        assert (sheet[40 * row : 40 * row + 32, :48] == frames[first]).all()
+    ran = run("upscale", "drive.mp4", "--preview", "1")
+    assert images.read("drive-x4-preview.png").pixels.shape == (128, 2 * 192 + 8, 3)
+    Image.new("RGB", (20, 20)).save("a.png")
+    ran = run(*NIGHT, "a.png", "--preview", "1")
+    assert (ran.code, "--preview shows moments of videos, and there are none here" in ran.err) == (2, True)
 
 
 @pytest.mark.parametrize("name", ["cut.mp4", "cut.mkv"])

@@ -17,6 +17,7 @@ from translate import kernels
 from translate.models.cut import BlurDown, BlurUp
 from translate.models.cyclegan import ResidualBlock, ResnetGenerator
 from translate.models.layers import ConvNorm, UpNorm
+from translate.models.smoothing import smoothing
 from translate.scratch import Rows
 from translate.tiles import Piece, Source
 
@@ -123,7 +124,8 @@ class _Run:
             if into is not None:
                 into.write(done, y)
             done += y.shape[2]
-        self.known[layers[-1]] = kernels.merge_statistics(found)
+        whole, over_time = kernels.merge_statistics(found), smoothing()
+        self.known[layers[-1]] = over_time.add(whole) if over_time else whole
 
     def normalised(self, layers: Sequence[_Layer], x: Tensor) -> Tensor:
         """x through layers whose statistics are known."""

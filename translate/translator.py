@@ -24,6 +24,7 @@ from translate.models import Model
 from translate.models.cyclegan import ResnetGenerator
 from translate.models.layers import placed
 from translate.models.restorer import Restorer, thumbnail_of_rows
+from translate.models.smoothing import begin_pass
 from translate.tiles import in_tiles
 
 T = TypeVar("T")
@@ -59,6 +60,11 @@ class Translator:
     def scale(self) -> int:
         """Side of a result / side of its picture."""
         return self.model.scale
+
+    @property
+    def keeps_luma(self) -> bool:
+        """Whether every pixel of a result has the luma (BT.601) of its picture."""
+        return bool(getattr(self.model.network, "keeps_luma", False))
 
     @torch.inference_mode()
     def __call__(self, pictures: list[Picture]) -> list[tuple[Picture, str | None]]:
@@ -203,6 +209,8 @@ class Translator:
         return placed(network, self.device, PRECISIONS[precision])
 
     def _in(self, precision: str) -> nn.Module:
+        """The network, for one pass."""
+        begin_pass(id(self))
         if precision not in self._networks:
             self._networks[precision] = self._network(precision)
         return self._networks[precision]
@@ -290,6 +298,7 @@ class Chain:
         self.stages = stages
         self.scale = prod(stage.scale for stage in stages)
         self.device, self.precision = stages[0].device, stages[0].precision
+        self.keeps_luma = all(stage.keeps_luma for stage in stages)
 
     def __call__(self, pictures: list[Picture]) -> list[tuple[Picture, str | None]]:
         """As `Translator` does."""

@@ -33,6 +33,8 @@ class Colouriser(nn.Module):
     bins: Tensor
     temperature: Tensor
 
+    keeps_luma = True  # of its input, in every pixel
+
     def __init__(self, width: int = 64, colours: int | None = None) -> None:
         super().__init__()
         self.config = {"width": width}

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from translate import kernels
+from translate.models.smoothing import smoothing
 
 N = TypeVar("N", bound=nn.Module)
 
@@ -110,8 +111,11 @@ class BatchNorm(nn.Module):
 def normalise(
     x: Tensor, affine: Affine | None, activation: kernels.Activation, residual: Tensor | None = None, slope: float = 0.2
 ) -> Tensor:
-    """Instance norm with what follows it; `affine` may be None."""
+    """Instance norm with what follows it; `affine` may be None. In a video its statistics may be smoothed over time."""
     weight, bias = (affine.weight, affine.bias) if affine is not None else (None, None)
+    if over_time := smoothing():
+        statistics = over_time.add(kernels.instance_statistics(x))
+        return kernels.normalise(x, statistics, weight, bias, residual=residual, activation=activation, slope=slope)
     return kernels.instance_norm(x, weight, bias, residual=residual, activation=activation, slope=slope)
 
 

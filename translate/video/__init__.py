@@ -1,6 +1,7 @@
 """Videos: every frame once with its own time, and everything else in the file kept.
 
-`job` makes one video of another; `read` decodes, `colour` turns YUV into RGB and back, `write` encodes, `segments`
-keeps what is finished, `mux` puts the result together. PyAV does the codecs and containers, and is imported when it
-is needed.
+`job` makes one video of another. `read` decodes (or `stills` reads a folder of pictures), `colour` turns YUV into RGB
+and back, `compute` translates and `stabilise` takes the flicker out, `write` encodes, `segments` keeps what is
+finished, and `mux` puts the result together with what `others` copies. `apart` makes pictures of a video, `preview` a
+look at it. PyAV does the codecs and containers, and is imported when it is needed.
 """

@@ -1,10 +1,8 @@
 """The finished file: the segments in a row, and beside them everything else that the source holds, copied as it is."""
 
-import io
 import itertools
 import json
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -12,23 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from translate.errors import VideoError
 from translate.video.colour import Colour
+from translate.video.others import Cut, Kept, chapters_of, copied, packets, tidy
 
 if TYPE_CHECKING:
-    from av.container import InputContainer, OutputContainer
     from av.packet import Packet
     from av.stream import Stream
 
 FORMATS = {".mp4": "mp4", ".mkv": "matroska"}
-_OF_THE_OLD_FILE = (
-    "major_brand",
-    "minor_version",
-    "compatible_brands",
-    "encoder",
-    "duration",
-    "bps",
-    "number_of_",
-    "_stat",
-)
 
 
 @dataclass(frozen=True)
@@ -49,22 +37,6 @@ class Part:
         fields = json.loads(path.read_text())
         times = [(pts, duration) for pts, duration in fields.pop("times")]
         return Part(path.with_suffix(".mkv"), times, **fields)
-
-
-@dataclass(frozen=True)
-class Cut:
-    """The span of the source that is taken, in seconds of its own clock; the output begins at zero."""
-
-    start: Fraction
-    stop: Fraction | None
-
-
-@dataclass
-class Kept:
-    """What was copied, such as "audio (aac)", and one line for each thing that could not be."""
-
-    streams: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
 
 
 def join(
@@ -124,16 +96,16 @@ def _joined(
             colour.put(video.codec_context)
             if format == "mp4" and video.codec_context.name == "hevc":
                 video.codec_context.codec_tag = "hvc1"  # Apple's players take no other
-            others = _copied(out, src, format, main, refused, kept, video) if src else {}
+            others = copied(out, src, format, main, refused, kept, video) if src else {}
             if src:
-                out.metadata.update(_tidy(src.metadata))
-                chapters = _chapters(src, cut)
+                out.metadata.update(tidy(src.metadata))
+                chapters = chapters_of(src, cut)
                 out.set_chapters(chapters)  # type: ignore[arg-type]
                 if chapters:
                     kept.streams.append(f"{len(chapters)} chapters")
             frames = _frames(parts, time_base, video)
             frame = next(frames, None)
-            for packet in _packets(src, others, cut) if src and others else ():
+            for packet in packets(src, others, cut) if src and others else ():
                 while frame is not None and (frame.dts or 0) * frame.time_base <= (packet.dts or 0) * packet.time_base:
                     out.mux_one(frame)
                     frame = next(frames, None)
@@ -180,107 +152,3 @@ def _frames(parts: list[Part], time_base: Fraction, stream: Any) -> "Iterator[Pa
         begin += len(part.times)
         if number != begin:
             raise VideoError(f"the segment {part.path.name} is damaged; remove {part.path.parent} and run it again")
-
-
-def _packets(src: "InputContainer", others: "dict[int, Stream]", cut: Cut | None) -> "Iterator[Packet[Any]]":
-    """The packets of the other streams; of a file that is cut short, those that are there."""
-    import av
-
-    demuxed = src.demux([src.streams[index] for index in others])
-    while True:
-        try:
-            packet = next(demuxed, None)
-        except av.error.FFmpegError:
-            return
-        if packet is None:
-            return
-        if not packet.size or packet.dts is None:
-            continue
-        if cut:
-            time = (packet.dts if packet.pts is None else packet.pts) * packet.time_base
-            if time < cut.start or (cut.stop is not None and time >= cut.stop):
-                continue
-            shift = round(cut.start / packet.time_base)
-            packet.dts -= shift
-            packet.pts = None if packet.pts is None else packet.pts - shift
-        yield packet
-
-
-def _copied(
-    out: "OutputContainer",
-    src: "InputContainer",
-    format: str,
-    main: int | None,
-    refused: set[int],
-    kept: Kept,
-    video: Any,
-) -> "dict[int, Stream]":
-    """A stream in the output for each of the source that it can hold, by the index there."""
-    from av.stream import Disposition
-
-    if main is not None:
-        video.metadata.update(_tidy(src.streams[main].metadata))
-        video.disposition = src.streams[main].disposition
-    others: dict[int, Stream] = {}
-    for stream in src.streams:
-        if stream.index == main or (main is None and stream.type == "video"):
-            continue
-        name = stream.codec_context.name if stream.codec_context else "unknown"
-        cover = stream.type == "video" and bool(stream.disposition & Disposition.attached_pic)
-        what = "cover" if cover else stream.type
-        if stream.type == "attachment":
-            name = stream.metadata.get("filename", "file")
-        if cover and format == "matroska":  # where a cover is an attachment
-            name = stream.metadata.get("filename") or f"cover.{'png' if name == 'png' else 'jpg'}"
-            kind = stream.metadata.get("mimetype") or f"image/{'png' if name.endswith('png') else 'jpeg'}"
-            out.add_attachment(name, kind, bytes(next(p for p in src.demux(stream) if p.size)))
-            src.seek(0)
-        elif stream.index not in refused and _holds(format, stream):
-            copy = out.add_stream_from_template(stream, opaque=True)
-            copy.metadata.update(_tidy(stream.metadata))
-            copy.disposition = stream.disposition
-            if stream.type != "attachment":
-                others[stream.index] = copy
-        else:
-            better = "; name the output .mkv" if format == "mp4" and stream.type != "data" else ""
-            kept.notes.append(
-                f"{format} cannot hold stream {stream.index}, {what} ({name}), and it was left out{better}"
-            )
-            continue
-        kept.streams.append(f"{what} ({name})")
-    return others
-
-
-def _holds(format: str, stream: "Stream") -> bool:
-    """Whether the container takes a stream: tried in memory, as FFmpeg's tables know only some of it."""
-    import av
-
-    trial = av.open(io.BytesIO(), "w", format=format)
-    try:
-        trial.add_stream_from_template(stream, opaque=True)
-        trial.start_encoding()
-    except (ValueError, av.error.FFmpegError):
-        return False
-    finally:
-        with suppress(av.error.FFmpegError, ValueError):
-            trial.close()
-    return True
-
-
-def _chapters(src: "InputContainer", cut: Cut | None) -> list[dict[str, Any]]:
-    chapters: Iterable[Any] = src.chapters()
-    if cut is None:
-        return list(chapters)
-    result = []
-    for chapter in chapters:
-        base = chapter["time_base"]
-        low = round(cut.start / base)
-        high = chapter["end"] if cut.stop is None else min(chapter["end"], round(cut.stop / base))
-        if high > max(low, chapter["start"]):
-            result.append(chapter | {"start": max(low, chapter["start"]) - low, "end": high - low})
-    return result
-
-
-def _tidy(metadata: dict[str, str]) -> dict[str, str]:
-    """Without what only describes the old file."""
-    return {key: value for key, value in metadata.items() if not key.lower().startswith(_OF_THE_OLD_FILE)}

@@ -1,26 +1,22 @@
 """Frames of a video file, upright, each once and with its own time."""
 
+import itertools
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from translate.errors import VideoError
 from translate.images import Picture
-from translate.metadata import Pixels
 from translate.video.colour import Colour, chroma_of, to_rgb
+from translate.video.opened import line, opened
+from translate.video.turned import matrix_of, turned
 
 if TYPE_CHECKING:
-    from av.container import InputContainer
     from av.video.frame import VideoFrame
-    from av.video.stream import VideoStream
 
 ANY_RATE = Fraction(25)  # where the file does not say one
-_STILL = ("_pipe", "image2")  # FFmpeg's names for readers of still pictures
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +37,9 @@ class Video:
     """
 
     def __init__(self, path: Path, *, smooth: bool = False) -> None:
-        self.path, self.smooth = path, smooth
+        self.path, self.smooth, self.others = path, smooth, path
         self.container, self.stream = opened(path)
+        self.main = self.stream.index
         context = self.stream.codec_context
         self.stream.thread_type = "SLICE"  # with "FRAME", one damaged frame takes its neighbours along
         self.time_base = Fraction(self.stream.time_base or Fraction(1, 90_000))
@@ -60,7 +57,8 @@ class Video:
         self.aspect = self.stream.sample_aspect_ratio or Fraction(
             0
         )  # of a pixel; that of an upright one once it is read
-        self._size: tuple[int, int] | None = None
+        self.size: tuple[int, int] = context.width, context.height  # as stored; exactly so once a frame is read
+        self._settled = False
         if context.format and any(component.is_alpha for component in context.format.components):
             self.notes["its transparency is not kept"] = None
 
@@ -69,6 +67,12 @@ class Video:
 
     def __exit__(self, *_: object) -> None:
         self.container.close()
+
+    @property
+    def identity(self) -> str:
+        """A text that changes with the file."""
+        status = self.path.stat()
+        return f"{status.st_size} {status.st_mtime_ns}"
 
     @property
     def seconds(self) -> float:
@@ -102,13 +106,15 @@ class Video:
         stop = None if end is None else (self.origin + exact(end)) / self.time_base
         found: Iterator[tuple[VideoFrame, int]] | None = None
         if skip and last:
+            for frame, _ in itertools.islice(self._from(first), 1):
+                self._settle(frame)
             found = self._entered(*last)
         if found is None:
-            if skip or first:
-                self._seek(first if not skip and first else None)
-            found = self._timed()
-            if first is not None:
-                found = (item for item in found if item[1] >= first)
+            if skip:
+                self._seek(None)
+            elif first:
+                self._seek(first)
+            found = self._from(first)
             for _ in range(skip):
                 next(found, None)
         for frame, pts in found:
@@ -116,6 +122,18 @@ class Video:
                 return
             self.given += 1
             yield Frame(self._upright(frame), pts, frame.duration or 0, _mark(frame))
+
+    def _from(self, first: Fraction | None) -> "Iterator[tuple[VideoFrame, int]]":
+        """Of what comes next, the frames whose time is not before `first`."""
+        return (item for item in self._timed() if first is None or item[1] >= first)
+
+    def _settle(self, frame: "VideoFrame") -> None:
+        """Take the size, and the aspect of an upright pixel, from the first frame."""
+        if not self._settled:
+            self._settled, self.size = True, (frame.width, frame.height)
+            matrix = matrix_of(frame)
+            if matrix and abs(matrix[0]) < abs(matrix[1]) and self.aspect:
+                self.aspect = 1 / self.aspect
 
     def _entered(self, pts: int, mark: int) -> "Iterator[tuple[VideoFrame, int]] | None":
         """What comes after the frame with this time and mark, or None where that is not found."""
@@ -166,7 +184,7 @@ class Video:
             try:
                 packet = next(demuxed, None)
             except av.error.FFmpegError as error:
-                self.problem = f"is damaged ({_line(error)})"
+                self.problem = f"is damaged ({line(error)})"
                 packet = None
             if packet is not None and packet.size and packet.pts is not None:
                 latest = max(latest, packet.pts + (packet.duration or 0))
@@ -191,16 +209,12 @@ class Video:
     def _upright(self, frame: "VideoFrame") -> Picture:
         if frame.interlaced_frame:
             self.notes["it is interlaced, and its combed frames are taken as they are; deinterlace it first"] = None
-        size = frame.width, frame.height
-        matrix = _matrix(frame)
-        if self._size is None:
-            self._size = size
-            if matrix and abs(matrix[0]) < abs(matrix[1]) and self.aspect:
-                self.aspect = 1 / self.aspect
-        if size != self._size:
+        self._settle(frame)
+        size, matrix = (frame.width, frame.height), matrix_of(frame)
+        if size != self.size:
             text = "the frame size changes midway, to {}×{}; from there on frames are scaled to {}×{}"
-            self.notes[text.format(*size, *self._size)] = None
-            frame = frame.reformat(*self._size)
+            self.notes[text.format(*size, *self.size)] = None
+            frame = frame.reformat(*self.size)
         return Picture(turned(to_rgb(frame, self.colour, smooth=self.smooth), matrix))
 
 
@@ -209,58 +223,5 @@ def exact(seconds: float) -> Fraction:
     return Fraction(seconds).limit_denominator(1_000_000)
 
 
-def opened(path: Path) -> "tuple[InputContainer, VideoStream]":
-    """A container and its main video stream; `VideoError` says in one line why not."""
-    import av
-
-    try:
-        container = av.open(str(path), metadata_errors="replace")
-    except av.error.InvalidDataError as error:
-        empty = path.stat().st_size == 0
-        what = "the file is empty (0 bytes)" if empty else "holds no video, or its header is damaged or missing"
-        raise VideoError(f"{what}; copy or download it again") from error
-    except (av.error.FFmpegError, OSError) as error:
-        raise VideoError(f"cannot be opened: {_line(error)}; check the name and its mode") from error
-    from av.stream import Disposition
-
-    problem = None
-    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-    if container.format.name.endswith(_STILL):
-        problem = (
-            f"holds a picture, not a video ({container.format.name.removesuffix('_pipe')}); give it its own suffix"
-        )
-    elif not streams:
-        problem = "holds no video stream; there is nothing to translate in it"
-    elif streams[0].codec_context is None:
-        problem = "its video is in a codec that this build of PyAV cannot decode; convert it to H.264 first"
-    if problem:
-        container.close()
-        raise VideoError(problem)
-    return container, streams[0]
-
-
-def turned(pixels: Pixels, matrix: tuple[int, ...] | None) -> Pixels:
-    """(H, W, 3) turned by a display matrix (a, b, c, d): x' = ax + cy, y' = bx + dy, to the nearest quarter."""
-    if matrix is None:
-        return pixels
-    a, b, c, d = matrix
-    if abs(a) < abs(b):
-        pixels, a, d = pixels.swapaxes(0, 1), c, b
-    return np.ascontiguousarray(pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
-
-
-def _matrix(frame: "VideoFrame") -> tuple[int, ...] | None:
-    from av.sidedata.sidedata import Type
-
-    data: Any = frame.side_data.get(Type.DISPLAYMATRIX)  # type: ignore[call-overload]
-    if data is None:
-        return None
-    return tuple(int(n) for n in np.frombuffer(bytes(data), np.int32)[[0, 1, 3, 4]])
-
-
 def _mark(frame: "VideoFrame") -> int:
     return zlib.crc32(bytes(frame.planes[0]))
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__

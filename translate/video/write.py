@@ -25,6 +25,7 @@ class Codec:
     depths: tuple[int, ...] = (8, 10)
     even: bool = False  # takes no odd sides
     least: int = 1  # pixels on a side
+    quality: str = "crf"  # what the encoder calls it
     mp4: bool = True  # players find it in MP4; all are at home in Matroska
 
 
@@ -36,6 +37,10 @@ CODECS = {
     "ffv1": Codec(
         "ffv1", options=(("level", "3"),), chroma=("420", "422", "444"), depths=(8, 9, 10, 12, 14, 16), mp4=False
     ),
+}
+HARDWARE = {  # what an NVIDIA GPU takes over, in 8 bit, where it can; its presets are others
+    "h264": Codec("h264_nvenc", 19, "p5", (("rc", "vbr"), ("b", "0")), depths=(8,), even=True, quality="cq"),
+    "hevc": Codec("hevc_nvenc", 22, "p5", (("rc", "vbr"), ("b", "0")), depths=(8,), even=True, quality="cq"),
 }
 
 
@@ -55,8 +60,13 @@ class Look:
     chroma: str
 
 
-def chosen(name: str | None, bits: int, crf: int | None, preset: str | None) -> tuple[str, Codec, dict[str, str]]:
-    """Name, codec and options of the encoder; H.264 plays everywhere, but for more than 8 bit that is HEVC.
+def chosen(
+    name: str | None, bits: int, crf: int | None, preset: str | None, hardware: tuple[int, int] | None = None
+) -> tuple[str, Codec, dict[str, str], str | None]:
+    """Name, codec and options of the encoder, and a note; H.264 plays everywhere, but for more than 8 bit that is HEVC.
+
+    With `hardware`, the width and height of the output, the GPU's encoder is taken where it opens for that size. With a
+    preset it is not, as the name of one is libx264's.
 
     Raises:
         InputError: no such codec, or no such setting of it, or this build of PyAV lacks its encoder.
@@ -66,6 +76,13 @@ def chosen(name: str | None, bits: int, crf: int | None, preset: str | None) -> 
     name = name or ("h264" if bits <= 8 else "hevc")
     if (codec := CODECS.get(name)) is None:
         raise InputError(f"unknown codec {name!r}; there are {', '.join(CODECS)}")
+    note = None
+    if hardware and bits == 8 and preset is None and name in HARDWARE:
+        offered = HARDWARE[name]
+        if offered.encoder in av.codecs_available and _opens(offered, *hardware):
+            codec, note = offered, f"encoded by the GPU ({offered.encoder})"
+        else:
+            note = f"{offered.encoder} does not open here, and {codec.encoder} encodes"
     if codec.encoder not in av.codecs_available:
         raise InputError(
             f"this build of PyAV has no {codec.encoder} for --codec {name}; choose another of {', '.join(CODECS)}"
@@ -75,8 +92,22 @@ def chosen(name: str | None, bits: int, crf: int | None, preset: str | None) -> 
             raise InputError(f"{name} has no {option}; leave it out, or choose another --codec")
     options = dict(codec.options)
     if codec.crf is not None:
-        options |= {"crf": str(codec.crf if crf is None else crf), "preset": str(preset or codec.preset)}
-    return name, codec, options
+        options |= {codec.quality: str(codec.crf if crf is None else crf), "preset": str(preset or codec.preset)}
+    return name, codec, options, note
+
+
+def _opens(codec: Codec, width: int, height: int) -> bool:
+    """Whether an encoder that is compiled in finds what it needs: a GPU, its driver, and a size that they take."""
+    import av
+
+    context: Any = av.CodecContext.create(codec.encoder, "w")
+    context.width, context.height, context.pix_fmt = evened(codec, width), evened(codec, height), "yuv420p"
+    context.time_base, context.options = Fraction(1, 25), dict(codec.options)
+    try:
+        context.open()
+    except av.error.FFmpegError:
+        return False
+    return True
 
 
 class Segment:

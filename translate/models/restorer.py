@@ -10,6 +10,7 @@ from translate import kernels
 from translate.models.keys import length
 
 LEVELS = 4  # sizes that the U-Net works at: the whole, a half, a quarter and an eighth
+TERMS = 10  # of a polynomial of the second degree in red, green and blue
 THUMBNAIL = 64  # pixels on the side of what the glance sees
 
 
@@ -17,9 +18,10 @@ class Restorer(nn.Module):
     """Undoes fading, yellowing, blur and grain everywhere, and paints over what is destroyed.
 
     Scratches and stains are local, but how far a print has faded shows in the whole of it. So a small network glances
-    at a thumbnail and scales the features of a U-Net of convolutions (FiLM: Perez et al. 2018, arXiv:1709.07871). The
-    U-Net gives the picture in its old tones made new, how surely each pixel is destroyed, and what was there; the
-    result mixes the two (compare partial convolutions and Wan et al. 2020, arXiv:2004.09484, which use two networks).
+    at a thumbnail, corrects the tones by a polynomial of red, green and blue, and scales the features of a U-Net of
+    convolutions (FiLM: Perez et al. 2018, arXiv:1709.07871). The U-Net gives the picture made new, how surely each
+    pixel is destroyed, and what was there; the result mixes the two (compare Wan et al. 2020, arXiv:2004.09484, which
+    use two networks).
 
     Args:
         width: channels at full size; doubled at each of three halvings.
@@ -51,43 +53,44 @@ class Restorer(nn.Module):
 
     def parts(self, x: Tensor, film: list[Tensor] | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """The picture in new tones, how surely each pixel is destroyed (B, 1, H, W), and what was there."""
-        scales = iter(self.glance(thumbnail(x)) if film is None else film)
+        tone, *scales = self.glance(thumbnail(x)) if film is None else film
+        x = corrected(x.float(), tone)
         y = self.stem(x.to(self.stem.weight.dtype))
         seen: list[Tensor] = []
         for level, enter in enumerate(self.enter):
             if level:
                 y = kernels.bias_leaky_relu(self.down[level - 1](y))
-            y = enter(y, next(scales))
+            y = enter(y, scales.pop(0))
             seen.append(y)
         for deep in self.deep:
             y = deep(y, None)
         seen.pop()
         for up, leave in zip(self.up, self.leave, strict=True):
             y = kernels.upsample_conv2d(y, up.weight, up.bias) + seen.pop()  # type: ignore[arg-type]
-            y = leave(y, next(scales))
+            y = leave(y, scales.pop(0))
         change, destroyed, painted = self.head(y).float().split([3, 1, 3], 1)
-        return x.float() + change, torch.sigmoid(destroyed - 3), x.float() + change + painted
+        return x + change, torch.sigmoid(destroyed - 3), x + change + painted
 
     def glance(self, small: Tensor) -> list[Tensor]:
         """What the thumbnail (B, 3, 64, 64) of a whole picture says of its tones; for `forward`."""
-        scales: list[Tensor] = self.glimpse(small)
-        return scales
+        film: list[Tensor] = self.glimpse(small)
+        return film
 
 
 class Glimpse(nn.Module):
-    """A thumbnail -> a scale and a shift for the channels of each level."""
+    """A thumbnail -> the tones' polynomial, and a scale and a shift for the channels of each level."""
 
     def __init__(self, channels: list[int], width: int = 32) -> None:
         super().__init__()
         self.convs = nn.ModuleList(nn.Conv2d(3 if not n else width << (n - 1), width << n, 4, 2, 1) for n in range(3))
         self.hidden = nn.Linear(width << 2, 128)
-        self.films = nn.ModuleList(nn.Linear(128, 2 * n) for n in channels)
+        self.films = nn.ModuleList(nn.Linear(128, n) for n in [3 * TERMS, *(2 * n for n in channels)])
         for film in self.films:
             nn.init.zeros_(film.weight)  # type: ignore[arg-type]
             nn.init.zeros_(film.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """(B, 3, 64, 64) in [0, 1] -> one (B, 2C, 1, 1) a level."""
+        """(B, 3, 64, 64) in [0, 1] -> (B, 30, 1, 1), and one (B, 2C, 1, 1) a level."""
         y = x.to(self.hidden.weight.dtype)
         for conv in self.convs:
             y = kernels.bias_leaky_relu(conv(y))
@@ -112,6 +115,15 @@ class Block(nn.Module):
             y = y * (1 + scale) + shift
         changed: Tensor = x + self.second(F.leaky_relu(y, 0.2))
         return changed
+
+
+def corrected(x: Tensor, tone: Tensor) -> Tensor:
+    """(B, 3, H, W) plus, for each channel, a polynomial of the three, whose coefficients are (B, 30, 1, 1)."""
+    red, green, blue = x.unbind(1)
+    products = red * red, green * green, blue * blue, red * green, red * blue, green * blue
+    terms = torch.stack([red, green, blue, *products, torch.ones_like(red)], 1)
+    weights = tone.float().view(-1, 3, TERMS)
+    return x + torch.einsum("bct,bthw->bchw", weights, terms)
 
 
 def thumbnail(x: Tensor) -> Tensor:

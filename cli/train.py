@@ -89,8 +89,8 @@ def _parameter(name: str, hint: Any, default: Any) -> inspect.Parameter:
     )
 
 
-for _module, _config in (("cyclegan", options.CycleGAN), ("srgan", options.SRGAN)):
-    _recipe(_module, _config)
+for _config in (options.CycleGAN, options.SRGAN, options.GAN, options.DCGAN, options.CGAN):
+    _recipe(_config.__name__.lower(), _config)
 
 
 def _hardware(device: str, precision: str) -> tuple[str, str]:

@@ -95,6 +95,43 @@ class SRGAN(Run):
             raise InputError(f"--gan-steps {self.gan_steps} are more than --steps {self.steps}")
 
 
+@dataclass(frozen=True, kw_only=True)
+class FromNoise(Run):
+    """What every recipe has that makes pictures from noise."""
+
+    src: Annotated[str, About("Folder of images, or of one folder a class, or an .npz of images (and labels).")]
+    size: Annotated[int | None, About("Side of the pictures; by default that of the images, if they are squares.")] = None
+    mirror: Annotated[bool, About("Mirror half of the images; not for digits.")] = False
+    batch: Batch = 64
+    latent: Annotated[int, About("Length of the noise z.", 1)] = 100
+    prior: Annotated[Literal["normal", "uniform"], About("z from N(0, 1), or from U(-1, 1).")] = "normal"
+    loss: Annotated[
+        Literal["nonsaturating", "minimax", "hinge"],
+        About("minimax is the theory's, nonsaturating what its paper trains with; hinge knows no --smooth."),
+    ] = "nonsaturating"
+    smooth: Annotated[float, About("What the discriminator is asked to say of real images.", 0.5, 1)] = 0.9
+    width: Width = 64
+    discriminator_width: JudgeWidth = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class GAN(FromNoise):
+    """Learn to make pictures from noise with two multi-layer perceptrons (arXiv:1406.2661)."""
+
+    width: Width = 128
+    discriminator_width: JudgeWidth = 128
+
+
+@dataclass(frozen=True, kw_only=True)
+class DCGAN(FromNoise):
+    """Learn to make pictures from noise with convolutions (arXiv:1511.06434)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CGAN(FromNoise):
+    """Learn to make pictures of a class that is asked for, from labelled images (arXiv:1411.1784)."""
+
+
 def _fits(size: int, load: tuple[int, int]) -> None:
     if size % 4 or not size <= load[0] <= load[1]:
         raise InputError(f"--size {size} must be a multiple of 4, and --load {load[0]} {load[1]} must not be below it")

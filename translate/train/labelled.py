@@ -1,0 +1,131 @@
+"""Pictures with or without labels: a folder, a folder a class, or an .npz of arrays."""
+
+import logging
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from translate.errors import TrainingError
+from translate.images import is_image
+from translate.train.data import load_folder, shrink
+
+Pixels = npt.NDArray[np.uint8]
+log = logging.getLogger(__name__)
+
+IMAGES, LABELS = ("x_train", "images", "x"), ("y_train", "labels", "y")  # in an .npz, the first that is there
+
+
+class Pictures:
+    """Square pictures of one size, all in memory as bytes, and what they are of.
+
+    A picture is scaled until its short side is `size` and cut to the middle square. They are grey if all of them are,
+    and RGB otherwise. Random numbers come from torch's global generator, so that a resumed run draws what the whole one
+    would have.
+
+    Args:
+        source: an .npz, or a folder of images, searched recursively; its folders, if it has any, are the classes.
+        size: side in pixels; None for that of the pictures, if they have one and the same.
+        mirror: half of the drawn pictures are mirrored.
+
+    Attributes:
+        pixels: (N, C, size, size) bytes.
+        labels: (N,), indices into `classes`; all 0 where there are none.
+        classes: names, in sorted order; empty where there are no labels.
+
+    Raises:
+        TrainingError: there is nothing to read, or it does not fit together.
+    """
+
+    def __init__(self, source: Path, size: int | None = None, *, mirror: bool = False) -> None:
+        if source.suffix.lower() == ".npz":
+            pictures, labels, self.classes = _from_npz(source)
+        else:
+            pictures, labels, self.classes = _from_folder(source, size)
+        sides = {picture.shape[:2] for picture in pictures}
+        if size is None:
+            h, w = sides.pop()
+            if sides or h != w:
+                found = f"{w}×{h} and others" if sides else f"{w}×{h}"
+                raise TrainingError(f"{source}: the pictures are not squares of one size ({found}); choose a --size")
+            size = h
+        pixels = np.stack([_square(picture, size) for picture in pictures])
+        if (pixels == pixels[..., :1]).all():
+            pixels = pixels[..., :1]
+        self.pixels = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
+        self.labels = torch.from_numpy(labels)
+        self.size, self.channels, self.mirror = size, self.pixels.shape[1], mirror
+        of = f" of {len(self.classes)} classes" if self.classes else ""
+        log.info("%d pictures%s, %d×%d, %s", len(pixels), of, size, size, "grey" if self.channels == 1 else "RGB")
+
+    def batch(self, count: int) -> tuple[Tensor, Tensor]:
+        """Draw pictures (count, C, size, size) in [-1, 1] and their labels (count,)."""
+        chosen = torch.randint(len(self.pixels), (count,))
+        x = self.pixels[chosen].float().div_(127.5).sub_(1)
+        if self.mirror:
+            x = torch.where(torch.rand(count, 1, 1, 1) < 0.5, x.flip(3), x)
+        return x, self.labels[chosen]
+
+
+def _square(picture: Pixels, size: int) -> Pixels:
+    """(H, W, 3) -> (size, size, 3): scaled to that short side, and the middle of it."""
+    if picture.shape[:2] == (size, size):
+        return picture
+    picture = shrink(picture, size)
+    top, left = (picture.shape[0] - size) // 2, (picture.shape[1] - size) // 2
+    return picture[top : top + size, left : left + size]
+
+
+def _from_folder(folder: Path, size: int | None) -> tuple[list[Pixels], npt.NDArray[np.int64], tuple[str, ...]]:
+    if not folder.is_dir():
+        raise TrainingError(f"{folder} is neither a folder nor an .npz file")
+
+    def prepare(pixels: Pixels) -> Pixels:
+        return pixels if size is None else _square(pixels, size)
+
+    classes = sorted(path for path in folder.iterdir() if path.is_dir() and any(map(is_image, path.rglob("*"))))
+    loose = [path.name for path in folder.iterdir() if is_image(path)]
+    if not classes:
+        pictures = load_folder([folder], prepare)
+        return pictures, np.zeros(len(pictures), np.int64), ()
+    if loose:
+        raise TrainingError(f"{folder} holds folders, one a class, and {loose[0]} beside them; move it into one")
+    found = [load_folder([path], prepare) for path in classes]
+    labels = np.repeat(np.arange(len(classes)), [len(pictures) for pictures in found])
+    return [picture for pictures in found for picture in pictures], labels, tuple(path.name for path in classes)
+
+
+def _from_npz(path: Path) -> tuple[list[Pixels], npt.NDArray[np.int64], tuple[str, ...]]:
+    x, y = _arrays(path)
+    if x.ndim == 3:
+        x = x[..., None]
+    if x.dtype != np.uint8 or x.ndim != 4 or x.shape[3] not in (1, 3) or len(x) < 2:
+        raise TrainingError(
+            f"{path}: its images are {x.dtype} of {x.shape}; bytes of (N, H, W) or (N, H, W, 3) are needed, N at least 2"
+        )
+    pictures = list(np.broadcast_to(x, (*x.shape[:3], 3)))
+    if y is None:
+        return pictures, np.zeros(len(x), np.int64), ()
+    if y.shape != (len(x),):
+        raise TrainingError(f"{path}: there are {len(x)} images, but labels of {y.shape}; one label each is needed")
+    names, labels = np.unique(y, return_inverse=True)
+    return pictures, labels.astype(np.int64), tuple(str(name) for name in names)
+
+
+def _arrays(path: Path) -> tuple[npt.NDArray[np.generic], npt.NDArray[np.generic] | None]:
+    """The images of an .npz and its labels, if there are any; nothing in it is executed."""
+    if not path.is_file():
+        raise TrainingError(f"{path} does not exist")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            image = next((name for name in IMAGES if name in archive), None)
+            label = next((name for name in LABELS if name in archive), None)
+            if image is None:
+                raise TrainingError(f"{path} holds {', '.join(archive) or 'nothing'}; the images are expected as x_train")
+            return archive[image], archive[label] if label else None
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        what = "holds Python objects, which could run code" if "pickle" in str(error).lower() else "is damaged"
+        raise TrainingError(f"{path} {what}; save it again as plain arrays") from None

@@ -16,7 +16,7 @@ from translate.models.layers import placed
 from translate.models.patchgan import PatchDiscriminator
 from translate.train.data import Crops
 from translate.train.features import FeatureNetwork
-from translate.train.losses import lsgan, photorealism
+from translate.train.losses import discriminator_loss, generator_loss, penalty, photorealism
 from translate.train.options import CycleGAN
 from translate.train.projected import ProjectedDiscriminator
 from translate.train.sheet import save_sheet
@@ -98,8 +98,8 @@ def train(
         with autocast:
             fake_b, fake_a = a2b(real_a), b2a(real_b)
             losses: dict[str, Tensor] = {
-                "gan_a2b": lsgan(judge_b(fake_b), True),
-                "gan_b2a": lsgan(judge_a(fake_a), True),
+                "gan_a2b": generator_loss(judge_b(fake_b), config.gan),
+                "gan_b2a": generator_loss(judge_a(fake_a), config.gan),
                 "cycle": ((b2a(fake_b) - real_a).abs().mean() + (a2b(fake_a) - real_b).abs().mean()) * config.cycle,
             }
             if config.identity:
@@ -115,13 +115,19 @@ def train(
         # Discriminators: tell real images from fakes of now and before.
         _require_grad(judges, True)
         with autocast:
+            verdicts: dict[str, Tensor] = {}
             for name, judge, images, fakes in (
-                ("judge_a", judge_a, real_a, pool_a.swap(fake_a)),
-                ("judge_b", judge_b, real_b, pool_b.swap(fake_b)),
+                ("a", judge_a, real_a, pool_a.swap(fake_a)),
+                ("b", judge_b, real_b, pool_b.swap(fake_b)),
             ):
-                losses[name] = (lsgan(judge(images), True) + lsgan(judge(fakes), False)) / 2
+                verdicts[f"judge_{name}"] = discriminator_loss(
+                    judge(images), judge(fakes), config.gan, config.label_smoothing
+                )
+                if config.penalised:
+                    mix = torch.rand(config.batch)
+                    verdicts[f"penalty_{name}"] = penalty(judge, images, fakes, mix, config.gan, config.r1)
         optimise_d.zero_grad()
-        (losses["judge_a"] + losses["judge_b"]).backward()  # type: ignore[no-untyped-call]
+        torch.stack(list(verdicts.values())).sum().backward()  # type: ignore[no-untyped-call]
         optimise_d.step()
 
         ema_a2b.update()
@@ -129,7 +135,7 @@ def train(
         saved_now = checkpoint.due() or step + 1 == config.steps
         if saved_now:
             finish(step + 1)
-        values = {name: loss.item() for name, loss in losses.items()}
+        values = {name: loss.item() for name, loss in (losses | verdicts).items()}
         yield Step(step + 1, config.steps, values, time.perf_counter() - began, saved_now)
 
 

@@ -1,14 +1,100 @@
-"""The losses of the recipes."""
+"""The losses of the recipes: adversarial ones to choose from, with their penalties, and one against new shapes."""
+
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from translate.train.options import Gan
 
-def lsgan(scores: Tensor | list[Tensor], real: bool) -> Tensor:
-    """Least-squares GAN loss (Mao et al. 2017, arXiv:1611.04076): real is 1, fake is 0; maps of scores count alike."""
+Scores = Tensor | list[Tensor]  # of one discriminator, any shape with the batch first; maps of a list count alike
+
+GRADIENT_PENALTY = 10.0  # the weight λ in WGAN-GP's paper
+
+
+def generator_loss(fake: Scores, gan: Gan) -> Tensor:
+    """How far a generator is from being believed; a scalar, the mean over scores.
+
+    Args:
+        fake: scores of its images, where larger is more real.
+        gan: "lsgan" (Mao et al. 2017, arXiv:1611.04076), "nonsaturating" (Goodfellow et al. 2014, arXiv:1406.2661,
+            section 3), "hinge" (Lim and Ye 2017, arXiv:1705.02894) or "wgan-gp" (Gulrajani et al. 2017,
+            arXiv:1704.00028).
+    """
+    if gan == "lsgan":
+        return _mean(lambda x: (x - 1).square(), fake)
+    if gan == "nonsaturating":
+        return _mean(lambda x: F.softplus(-x), fake)
+    return _mean(torch.neg, fake)
+
+
+def discriminator_loss(real: Scores, fake: Scores, gan: Gan, smoothing: float = 0.0) -> Tensor:
+    """How badly a discriminator tells real images from fakes; a scalar, the mean over scores.
+
+    The Wasserstein loss needs `gradient_penalty` beside it.
+
+    Args:
+        real: scores of real images.
+        fake: scores of fakes.
+        gan: as for `generator_loss`.
+        smoothing: of "nonsaturating": real images are to be called real with 1 - smoothing instead of certainty
+            (Salimans et al. 2016, arXiv:1606.03498, section 3.4).
+    """
+    if gan == "lsgan":
+        return (_mean(lambda x: (x - 1).square(), real) + _mean(torch.square, fake)) / 2
+    if gan == "nonsaturating":  # (1 - s) softplus(-x) + s softplus(x) = softplus(-x) + s x
+        return _mean(lambda x: F.softplus(-x) + smoothing * x, real) + _mean(F.softplus, fake)
+    if gan == "hinge":
+        return _mean(lambda x: F.relu(1 - x), real) + _mean(lambda x: F.relu(1 + x), fake)
+    return _mean(torch.neg, real) + _mean(lambda x: x, fake)
+
+
+def penalty(judge: Callable[[Tensor], Scores], real: Tensor, fake: Tensor, mix: Tensor, gan: Gan, r1: float) -> Tensor:
+    """What is added to a discriminator's loss: the gradient penalty if `gan` has one, and R1 with the weight `r1`."""
+    total = real.new_zeros(())
+    if gan == "wgan-gp":
+        total = total + GRADIENT_PENALTY * gradient_penalty(judge, real, fake, mix)
+    if r1:
+        total = total + r1 * r1_penalty(judge, real)
+    return total
+
+
+def gradient_penalty(judge: Callable[[Tensor], Scores], real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
+    """Hold a critic's slope at 1 between real and fake images (Gulrajani et al. 2017, arXiv:1704.00028, section 4).
+
+    Args:
+        judge: the critic.
+        real: (B, …), what it sees of real images.
+        fake: the same shape.
+        mix: (B,) uniform random numbers in [0, 1]: where between the two.
+    """
+    between = real.detach().lerp(fake.detach(), mix.view(-1, *[1] * (real.dim() - 1)).to(real))
+    return ((_steepness(judge, between) + 1e-12).sqrt() - 1).square().mean()
+
+
+def r1_penalty(judge: Callable[[Tensor], Scores], real: Tensor) -> Tensor:
+    """Keep a discriminator flat at the real images, (B, …) (Mescheder et al. 2018, arXiv:1801.04406, section 4.1)."""
+    return _steepness(judge, real).mean() / 2
+
+
+def _steepness(judge: Callable[[Tensor], Scores], images: Tensor) -> Tensor:
+    """The squared gradient |∇D|² at each image, (B,), differentiable; in float32, as squares of it are small.
+
+    A map of n scores counts as its sum / √n: were the patches disjoint, that is the mean of each patch's own |∇D|².
+    """
+    images = images.detach().float().requires_grad_()
+    with torch.autocast(images.device.type, enabled=False):
+        scores = judge(images)
     maps = [scores] if isinstance(scores, Tensor) else scores
-    return torch.stack([(scores - float(real)).square().mean() for scores in maps]).mean()
+    total = torch.stack([x.sum() / x[0].numel() ** 0.5 for x in maps]).mean()
+    (gradient,) = torch.autograd.grad(total, images, create_graph=True)
+    return gradient.square().flatten(1).sum(1)
+
+
+def _mean(function: Callable[[Tensor], Tensor], scores: Scores) -> Tensor:
+    maps = [scores] if isinstance(scores, Tensor) else scores
+    return torch.stack([function(x.float()).mean() for x in maps]).mean()
 
 
 def photorealism(source: Tensor, result: Tensor, radius: int = 4, eps: float = 1e-3) -> Tensor:

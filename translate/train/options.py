@@ -19,11 +19,14 @@ Weight = Annotated[float, About("Weight of this loss; 0 leaves it out.", 0)]
 Rate = Annotated[float, About("Learning rate of Adam.", 0)]
 Width = Annotated[int, About("Channels of the generator's first layer.", 1)]
 Blocks = Annotated[int, About("Residual blocks of the generator.", 1)]
-JudgeWidth = Annotated[int, About("Channels of the discriminator's first layer.", 1)]
 Steps = Annotated[int, About("Optimiser steps.", 1)]
 Batch = Annotated[int, About("Images a step.", 1)]
 Size = Annotated[int, About("Side of the random crops, in pixels.", 32)]
 Load = Annotated[tuple[int, int], About("Smallest and largest short side that an image is resized to before cropping.")]
+Gan = Annotated[
+    Literal["lsgan", "nonsaturating", "hinge", "wgan-gp"],
+    About("Adversarial loss; nonsaturating is that of the first GANs. wgan-gp brings its gradient penalty along."),
+]
 Judge = Annotated[
     Literal["patch", "projected"],
     About("patch: the 70×70 PatchGAN; projected: heads on ImageNet features, which need far fewer steps."),
@@ -44,7 +47,26 @@ class Run:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CycleGAN(Run):
+class Adversarial(Run):
+    """What every recipe with a discriminator has."""
+
+    gan: Gan = "lsgan"
+    label_smoothing: Annotated[
+        float, About("With --gan nonsaturating: real images need only be called real with 1 minus this.", 0, 0.5)
+    ] = 0.0
+    r1: Annotated[
+        float, About("Weight of the R1 penalty, which keeps the discriminator from overfitting; 0 leaves it out.", 0)
+    ] = 0.0
+    discriminator_width: Annotated[int, About("Channels of the discriminator's first layer.", 1)] = 64
+
+    @property
+    def penalised(self) -> bool:
+        """Whether the discriminator's loss has a penalty beside it."""
+        return self.gan == "wgan-gp" or self.r1 > 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class CycleGAN(Adversarial):
     """Learn to turn one kind of photograph into another and back, from two folders without pairs.
 
     The defaults are the paper's (arXiv:1703.10593) where it gives them.
@@ -58,7 +80,6 @@ class CycleGAN(Run):
     blocks: Blocks = 9
     skip: Annotated[bool, About("Add the input: keeps detail where only the light changes.")] = False
     discriminator: Judge = "patch"
-    discriminator_width: JudgeWidth = 64
     cycle: Weight = 10.0
     identity: Annotated[float, About("Weight of the identity loss, as a fraction of --cycle; 0 saves time.", 0)] = 0.5
     photorealism: Annotated[float, About("Weight of the loss against shapes that the source does not have.", 0)] = 0.0
@@ -69,7 +90,7 @@ class CycleGAN(Run):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SRGAN(Run):
+class SRGAN(Adversarial):
     """Learn to enlarge, from sharp photographs alone: for fidelity first, then for looks (arXiv:1609.04802)."""
 
     hr: Annotated[tuple[str, ...], About("Folder of sharp images; may be given several times.")]
@@ -81,7 +102,7 @@ class SRGAN(Run):
     width: Width = 64
     blocks: Blocks = 16
     tail: Annotated[Literal["direct", "staged"], About("direct: quick; staged: as in the paper.")] = "direct"
-    discriminator_width: JudgeWidth = 64
+    gan: Gan = "nonsaturating"
     lr: Rate = 5e-4
     gan_lr: Annotated[float, About("Learning rate of both networks in the adversarial steps.", 0)] = 1e-4
     pixel: Annotated[float, About("Weight of the pixel loss in the adversarial steps.", 0)] = 0.1

@@ -16,6 +16,7 @@ from translate.models.patchgan import UNetDiscriminator
 from translate.models.srgan import SRResNet
 from translate.train.data import SuperResolutionPatches
 from translate.train.features import FeatureNetwork
+from translate.train.losses import discriminator_loss, generator_loss, penalty
 from translate.train.options import SRGAN
 from translate.train.sheet import save_sheet
 from translate.train.state import Checkpoint, Ema, Step, read_checkpoint, restore
@@ -94,7 +95,7 @@ def train(
                 # Shifted at random, as the features' strides would otherwise favour a grid of their own.
                 top, left = torch.randint(8, (2,)).tolist()
                 losses["feature"] = features.feature_loss(fake[..., top:, left:], high[..., top:, left:])
-                losses["gan"] = F.softplus(-judge(fake)).mean()
+                losses["gan"] = generator_loss(judge(fake), config.gan)
                 total = (
                     config.pixel * losses["pixel"]
                     + config.feature * losses["feature"]
@@ -107,9 +108,14 @@ def train(
         if adversarial:
             judge.requires_grad_(True)
             with autocast:
-                losses["judge"] = F.softplus(-judge(high)).mean() + F.softplus(judge(fake.detach())).mean()
+                fake = fake.detach()
+                verdicts = {"judge": discriminator_loss(judge(high), judge(fake), config.gan, config.label_smoothing)}
+                if config.penalised:
+                    mix = torch.rand(config.batch)
+                    verdicts["penalty"] = penalty(judge, high, fake, mix, config.gan, config.r1)
             optimise_d.zero_grad()
-            losses["judge"].backward()  # type: ignore[no-untyped-call]
+            torch.stack(list(verdicts.values())).sum().backward()  # type: ignore[no-untyped-call]
+            losses |= verdicts
             optimise_d.step()
 
         ema.update()

@@ -89,7 +89,7 @@ def _parameter(name: str, hint: Any, default: Any) -> inspect.Parameter:
     )
 
 
-for _config in (options.CycleGAN, options.SRGAN, options.GAN, options.DCGAN, options.CGAN):
+for _config in (options.CycleGAN, options.SRGAN, options.GAN, options.DCGAN, options.CGAN, options.StyleGAN):
     _recipe(_config.__name__.lower(), _config)
 
 

@@ -1,18 +1,13 @@
 """The conditional GAN: the label goes into both networks (Mirza & Osindero 2014, arXiv:1411.1784).
 
 The generator gets it as an embedding beside the noise. The discriminator gets it as a projection, the inner product of
-the picture's features with the label's embedding (Miyato & Koyama 2018, arXiv:1802.05637), with spectral norm.
+the picture's features with the label's embedding (Miyato & Koyama 2018, arXiv:1802.05637).
 """
-
-from itertools import pairwise
-from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
 
-from translate import kernels
-from translate.models.dcgan import DCGenerator, base, doublings
+from translate.models.dcgan import DCDiscriminator, DCGenerator
 
 EMBEDDING = 50  # numbers that stand for a label in the generator
 
@@ -51,30 +46,21 @@ class ConditionalGenerator(DCGenerator):
         return super().forward(torch.cat([z, self.embedding(labels)], 1))
 
 
-class ProjectionDiscriminator(nn.Module):
-    """Pictures and labels to one score each.
+class ProjectionDiscriminator(DCDiscriminator):
+    """DCGAN's discriminator, which also compares the picture's features with the label's embedding.
 
     Args:
         classes: how many.
-        width: channels of the first layer; twice as many each layer.
-        size: as of the generator.
-        channels: as of the generator.
+        width: and the others, see `DCDiscriminator`.
     """
 
     def __init__(self, classes: int = 2, width: int = 64, size: int = 64, channels: int = 3) -> None:
-        super().__init__()
-        widths = doublings(size, width)
-        self.down = nn.ModuleList(
-            spectral_norm(nn.Conv2d(i, o, 4, 2, 1)) for i, o in pairwise([channels, *widths])
-        )
-        features = widths[-1] * base(size) ** 2
-        self.last = spectral_norm(nn.Linear(features, 1))
-        self.embedding = spectral_norm(nn.Embedding(classes, features))
+        super().__init__(width, size, channels)
+        self.embedding = nn.Embedding(classes, self.last.in_features)
+        nn.init.normal_(self.embedding.weight, 0.0, 0.02)
 
-    def forward(self, x: Tensor, labels: Tensor) -> Tensor:
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """(B, channels, size, size) in [-1, 1] and labels (B,) -> (B, 1), unbounded; larger is more real."""
-        for conv in self.down:
-            x = kernels.bias_leaky_relu(conv(x))
-        features = x.flatten(1)
-        matches = (features * self.embedding(labels)).sum(1, keepdim=True)
-        return cast(Tensor, self.last(features) + matches)
+        features = self.features(x)
+        y: Tensor = self.last(features) + (features * self.embedding(labels)).sum(1, keepdim=True)
+        return y

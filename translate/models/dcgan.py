@@ -63,20 +63,22 @@ class DCDiscriminator(nn.Module):
     def __init__(self, width: int = 64, size: int = 64, channels: int = 3) -> None:
         super().__init__()
         widths = doublings(size, width)
-        self.down = nn.ModuleList(
-            nn.Conv2d(i, o, 4, 2, 1, bias=False) for i, o in pairwise([channels, *widths])
-        )
+        self.down = nn.ModuleList(nn.Conv2d(i, o, 4, 2, 1, bias=False) for i, o in pairwise([channels, *widths]))
         self.norms = nn.ModuleList(RunningBatchNorm(width) for width in widths[1:])
         self.last = nn.Linear(widths[-1] * base(size) ** 2, 1)
         init_normal(self)
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """(B, channels, size, size) in [-1, 1] -> (B, 1), unbounded; larger is more real."""
+        y: Tensor = self.last(self.features(x))
+        return y
+
+    def features(self, x: Tensor) -> Tensor:
+        """(B, channels, size, size) -> (B, F), what the score is made of."""
         x = kernels.bias_leaky_relu(self.down[0](x))
         for conv, norm in zip(self.down[1:], self.norms, strict=True):
             x = kernels.bias_leaky_relu(norm(conv(x)))
-        y: Tensor = self.last(x.flatten(1))
-        return y
+        return x.flatten(1)
 
 
 def base(size: int) -> int:

@@ -209,9 +209,7 @@ class StyleDiscriminator(nn.Module):
         super().__init__()
         widths = _widths(size, width)
         self.first = EqualConv(channels, widths[0], 1)
-        self.convs = nn.ModuleList(
-            nn.Sequential(EqualConv(i, i), EqualConv(i, o)) for i, o in pairwise(widths)
-        )
+        self.convs = nn.ModuleList(nn.Sequential(EqualConv(i, i), EqualConv(i, o)) for i, o in pairwise(widths))
         self.skips = nn.ModuleList(nn.Conv2d(i, o, 1, bias=False) for i, o in pairwise(widths))
         self.mixed = EqualConv(widths[-1] + 1, widths[-1])
         self.hidden = EqualLinear(widths[-1] * BASE * BASE, widths[-1])

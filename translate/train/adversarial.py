@@ -3,17 +3,18 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from translate.device import PRECISIONS
 from translate.models.layers import placed
-from translate.train.collapse import Diversity
+from translate.train.collapse import Diversity, alike
 from translate.train.labelled import Pictures
+from translate.train.losses import discriminator_loss, generator_loss, penalty
 from translate.train.options import FromNoise
 from translate.train.sheet import save_sheet
 from translate.train.state import Checkpoint, Ema, Step, read_checkpoint, restore
@@ -30,6 +31,7 @@ def train(
     discriminator: Callable[[], nn.Module],
     *,
     betas: tuple[float, float] = (0.5, 0.999),
+    regulariser: nn.Module | None = None,
     resume: bool = False,
     init: Path | None = None,
     minutes: float = 5.0,
@@ -46,6 +48,7 @@ def train(
         generator: builds one; called as `network(z, labels)`.
         discriminator: builds one; called as `network(pictures, labels)`.
         betas: of Adam.
+        regulariser: called as `regulariser(generator, z)` at every fourth step, for a loss of the generator.
         resume: go on exactly where `out` stopped.
         init: checkpoint of another run to take the networks from.
         minutes: between two checkpoints.
@@ -57,7 +60,9 @@ def train(
     optimise_d = torch.optim.Adam(judge.parameters(), config.lr, betas)
     ema, diversity = Ema(make, placed(generator(), device), config.ema), Diversity()
     networks = {"generator": make, "discriminator": judge}
-    state = {"ema": ema, "optimise_g": optimise_g, "optimise_d": optimise_d, "diversity": diversity}
+    state: dict[str, Any] = {"ema": ema, "optimise_g": optimise_g, "optimise_d": optimise_d, "diversity": diversity}
+    if regulariser is not None:
+        state["regulariser"] = regulariser.to(device)
     checkpoint = Checkpoint(out, asdict(config), networks | state, minutes)
     if init is not None:
         saved = read_checkpoint(init)
@@ -87,38 +92,32 @@ def train(
         judge.requires_grad_(False)
         with autocast:
             fake = make(noise(config.batch), labels)
-            losses = {"generator": generator_loss(judge(fake, labels), config.loss)}
+            losses = {"generator": generator_loss(judge(fake, labels), config.gan)}
+            if config.diverse:
+                losses["alike"] = config.diverse * alike(real, fake, labels)
+            if regulariser is not None and step % 4 == 0:
+                losses["regulariser"] = regulariser(make, noise(max(2, config.batch // 2)))
         optimise_g.zero_grad()
-        losses["generator"].backward()
+        torch.stack(list(losses.values())).sum().backward()
         optimise_g.step()
 
         # Discriminator: tell them apart.
         judge.requires_grad_(True)
         with autocast:
-            losses["discriminator"] = discriminator_loss(judge(real, labels), True, config.loss, config.smooth)
-            losses["discriminator"] += discriminator_loss(judge(fake.detach(), labels), False, config.loss)
+            verdicts = judge(real, labels), judge(fake.detach(), labels)
+            opinions = {"discriminator": discriminator_loss(*verdicts, config.gan, config.label_smoothing)}
+            if config.penalised:
+                judging = partial(judge, labels=labels)
+                mix = torch.rand(config.batch)
+                opinions["penalty"] = penalty(judging, real, fake, mix, config.gan, config.r1)
         optimise_d.zero_grad()
-        losses["discriminator"].backward()
+        torch.stack(list(opinions.values())).sum().backward()
         optimise_d.step()
 
         ema.update()
-        values = {name: loss.item() for name, loss in losses.items()}
+        values = {name: loss.item() for name, loss in (losses | opinions).items()}
         values["diversity"] = diversity.update(real, fake, labels)
         saved_now = checkpoint.due() or step + 1 == config.steps
         if saved_now:
             finish(step + 1)
         yield Step(step + 1, config.steps, values, time.perf_counter() - began, saved_now)
-
-
-def generator_loss(scores: Tensor, kind: str) -> Tensor:
-    if kind == "hinge":
-        return -scores.mean()
-    return -F.softplus(scores).mean() if kind == "minimax" else F.softplus(-scores).mean()
-
-
-def discriminator_loss(scores: Tensor, real: bool, kind: str, smooth: float = 1.0) -> Tensor:
-    if kind == "hinge":
-        return F.relu(1 - scores if real else 1 + scores).mean()
-    if not real:
-        return F.softplus(scores).mean()
-    return (smooth * F.softplus(-scores) + (1 - smooth) * F.softplus(scores)).mean()

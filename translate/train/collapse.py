@@ -4,6 +4,7 @@ import logging
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 log = logging.getLogger(__name__)
@@ -25,12 +26,11 @@ class Diversity:
     @torch.no_grad()
     def update(self, real: Tensor, fake: Tensor, labels: Tensor) -> float:
         """Take in two batches (B, C, H, W) with the same labels (B,), and return the diversity of the last steps."""
-        same = (labels[:, None] == labels).triu(1)
-        if same.any():
+        if (pairs := _pairs(labels)).any():
             self.updates += 1
             rate = max(1 - MEMORY, 1 / self.updates)
-            self.real += rate * (_distance(real, same) - self.real)
-            self.fake += rate * (_distance(fake, same) - self.fake)
+            self.real += rate * (float(_distance(real, pairs)) - self.real)
+            self.fake += rate * (float(_distance(fake, pairs)) - self.fake)
         now = self.fake / max(self.real, 1e-6)
         if self.updates > WARM_UP:
             self.best = max(self.best, now, 0.5)
@@ -52,6 +52,29 @@ class Diversity:
         vars(self).update(state)
 
 
-def _distance(pictures: Tensor, pairs: Tensor) -> float:
+def alike(real: Tensor, fake: Tensor, labels: Tensor) -> Tensor:
+    """How much nearer to each other the fakes of one class are than the real pictures; 0 to 1, 0 where they are not.
+
+    A loss for a generator that listens to the label alone, as conditional ones do at first. It is the mode-seeking loss
+    (Mao et al. 2019, arXiv:1903.05628), but ends where the fakes are as diverse as the real pictures.
+
+    Args:
+        real: (B, C, H, W).
+        fake: the same shape.
+        labels: (B,) of both.
+    """
+    pairs = _pairs(labels)
+    if not pairs.any():
+        return fake.new_zeros(())
+    return F.relu(1 - _distance(fake, pairs) / _distance(real, pairs))
+
+
+def _pairs(labels: Tensor) -> Tensor:
+    """Which two pictures are of one class, each pair once: (B, B)."""
+    return (labels[:, None] == labels).triu(1)
+
+
+def _distance(pictures: Tensor, pairs: Tensor) -> Tensor:
+    """The mean over pairs."""
     x = pictures.flatten(1).float()
-    return float(torch.cdist(x, x)[pairs].mean())
+    return torch.cdist(x, x)[pairs].mean()

@@ -124,7 +124,9 @@ def _arrays(path: Path) -> tuple[npt.NDArray[np.generic], npt.NDArray[np.generic
             image = next((name for name in IMAGES if name in archive), None)
             label = next((name for name in LABELS if name in archive), None)
             if image is None:
-                raise TrainingError(f"{path} holds {', '.join(archive) or 'nothing'}; the images are expected as x_train")
+                raise TrainingError(
+                    f"{path} holds {', '.join(archive) or 'nothing'}; the images are expected as x_train"
+                )
             return archive[image], archive[label] if label else None
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         what = "holds Python objects, which could run code" if "pickle" in str(error).lower() else "is damaged"

@@ -75,8 +75,8 @@ def sample(
         return sampling.pictures(network, z, labels if network.classes else [], bound)
 
     if interpolate:
-        ends = [sampling.latents(network, seed, 1, truncation)[0] for seed in interpolate]
-        walk = sampling.walk(*ends, steps)
+        start, end = (sampling.latents(network, seed, 1, truncation)[0] for seed in interpolate)
+        walk = sampling.walk(start, end, steps)
         _write_video(target, sampling.pictures(network, walk, [label or 0] * steps, truncation), network.size)
     elif grid_truncation:
         rows = []

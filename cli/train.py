@@ -49,17 +49,20 @@ def _recipe(module: str, config: type[options.Run]) -> None:
         dry_run: DryRun = False,
         **of_recipe: Any,
     ) -> None:
+        from translate.train.distributed import is_first, processes
+
         values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in of_recipe.items()}
         device, precision = _hardware(values.pop("device"), values.pop("precision"))
         chosen = config(**values, device=device, precision=precision)
-        logging.basicConfig(format="%(message)s")
-        logging.getLogger("translate").setLevel(logging.INFO)
         train: Callable[..., Iterator[Step]] = import_module(f"translate.train.{module}").train
-        if dry_run:
-            with tempfile.TemporaryDirectory() as empty:
-                _estimate(train(chosen, Path(empty), init=init), chosen.steps, device)
-        else:
-            _show(train(chosen, out, resume=resume, init=init, minutes=minutes), out, resume, tensorboard)
+        with processes(device):
+            logging.basicConfig(format="%(message)s")
+            logging.getLogger("translate").setLevel(logging.INFO if is_first() else logging.ERROR)
+            if dry_run:
+                with tempfile.TemporaryDirectory() as empty:
+                    _estimate(train(chosen, Path(empty), init=init), chosen.steps, device)
+            else:
+                _show(train(chosen, out, resume=resume, init=init, minutes=minutes), out, resume, tensorboard)
 
     hints = get_type_hints(config, include_extras=True)
     own = [_parameter(field.name, hints[field.name], field.default) for field in fields(config)]
@@ -109,7 +112,11 @@ def _estimate(steps: "Iterator[Step]", number: int, device: str) -> None:
     """Take a few steps; the first is not timed, as it also prepares what is kept."""
     import torch
 
+    from translate.train.distributed import is_first
+
     seconds = [step.seconds for step in islice(steps, DRY_RUN_STEPS)]
+    if not is_first():
+        return
     each = min(seconds)
     if device.startswith("cuda"):
         peak = torch.cuda.max_memory_reserved(device)
@@ -121,9 +128,11 @@ def _estimate(steps: "Iterator[Step]", number: int, device: str) -> None:
 
 def _show(steps: "Iterator[Step]", out: Path, resume: bool, tensorboard: bool) -> None:
     """Run a recipe: a line whenever it saves and every ten seconds, with mean losses, rate and time left."""
+    from translate.train.distributed import is_first
+
     if not resume and (out / "checkpoint.pt").exists():
         raise InputError(f"{out} holds a run already; go on with --resume, or choose another --out")
-    writer: Any = _writer(out) if tensorboard else None
+    writer: Any = _writer(out) if tensorboard and is_first() else None
     sums: dict[str, float] = defaultdict(float)
     count, seconds, line_at = 0, 0.0, time.monotonic()
     for step in steps:
@@ -132,7 +141,7 @@ def _show(steps: "Iterator[Step]", out: Path, resume: bool, tensorboard: bool) -
             sums[name] += value
             if writer:
                 writer.add_scalar(name, value, step.number)
-        if step.saved or time.monotonic() - line_at > 10:
+        if is_first() and (step.saved or time.monotonic() - line_at > 10):
             losses = "  ".join(f"{name} {total / count:.3f}" for name, total in sums.items())
             left = (step.of - step.number) * seconds / count / 60
             typer.echo(f"step {step.number}/{step.of}  {seconds / count:.2f} s/step  {left:.0f} min left  {losses}")

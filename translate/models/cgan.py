@@ -31,7 +31,7 @@ class ConditionalGenerator(DCGenerator):
     ) -> None:
         super().__init__(latent, width, size, channels, uniform)
         self.classes = tuple(classes)
-        self.config |= {"classes": list(classes)}
+        self.config["classes"] = list(classes)
         self.embedding = nn.Embedding(len(classes), EMBEDDING)
 
     @property

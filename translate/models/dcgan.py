@@ -1,6 +1,7 @@
 """DCGAN: transposed convolutions up, strided ones down (Radford et al. 2016, arXiv:1511.06434, section 3)."""
 
 from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -27,7 +28,13 @@ class DCGenerator(nn.Module):
         self, latent: int = 100, width: int = 64, size: int = 64, channels: int = 3, uniform: bool = False
     ) -> None:
         super().__init__()
-        self.config = {"latent": latent, "width": width, "size": size, "channels": channels, "uniform": uniform}
+        self.config: dict[str, Any] = {
+            "latent": latent,
+            "width": width,
+            "size": size,
+            "channels": channels,
+            "uniform": uniform,
+        }
         self.latent, self.size, self.channels, self.uniform = latent, size, channels, uniform
         widths = doublings(size, width)[::-1]
         self.first = nn.Linear(self.inputs, widths[0] * base(size) ** 2, bias=False)

@@ -57,7 +57,7 @@ class MLPDiscriminator(nn.Module):
         """(B, channels, size, size) in [-1, 1] -> (B, 1), unbounded; larger is more real."""
         x = x.flatten(1)
         for linear in self.hidden:
-            x = kernels.bias_leaky_relu(F.linear(x, linear.weight), linear.bias)
+            x = kernels.bias_leaky_relu(linear(x))
             x = F.dropout(x, 0.3, self.training)
         y: Tensor = self.last(x)
         return y

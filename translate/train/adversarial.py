@@ -12,7 +12,11 @@ from torch import Tensor, nn
 
 from translate.device import PRECISIONS
 from translate.models.layers import placed
+from translate.train import distributed
+from translate.train.accumulate import backward, passes
+from translate.train.augment import DRAWS, diffaugment
 from translate.train.collapse import Diversity, alike
+from translate.train.guard import Guard
 from translate.train.labelled import Pictures
 from translate.train.losses import discriminator_loss, generator_loss, penalty
 from translate.train.options import FromNoise
@@ -21,6 +25,7 @@ from translate.train.state import Checkpoint, Ema, Step, read_checkpoint, restor
 from translate.weights.files import save_weights
 
 ROWS, COLUMNS = 10, 8  # at most, of the sheet
+EVERY = 4  # steps between two uses of the regulariser
 
 
 def train(
@@ -48,7 +53,7 @@ def train(
         generator: builds one; called as `network(z, labels)`.
         discriminator: builds one; called as `network(pictures, labels)`.
         betas: of Adam.
-        regulariser: called as `regulariser(generator, z)` at every fourth step, for a loss of the generator.
+        regulariser: called as `regulariser(generator, z)` at every fourth step: a loss of the generator.
         resume: go on exactly where `out` stopped.
         init: checkpoint of another run to take the networks from.
         minutes: between two checkpoints.
@@ -75,7 +80,6 @@ def train(
     rows = min(len(pictures.classes), ROWS) or 4
     sample_z, sample_labels = noise(rows * COLUMNS), torch.arange(rows).repeat_interleave(COLUMNS).to(device)
     start = checkpoint.load() if resume else 0
-    autocast = torch.autocast(device.type, PRECISIONS[config.precision], enabled=config.precision != "fp32")
 
     def finish(step: int) -> None:
         checkpoint.save(step)
@@ -84,40 +88,56 @@ def train(
             sheet = ema.network(sample_z, sample_labels)
         save_sheet(out / "samples.png", list(sheet.expand(-1, 3, -1, -1).split(COLUMNS)), value_range=(-1, 1))
 
+    def seen(images: Tensor, draws: Tensor) -> Tensor:
+        return diffaugment(images, draws) if config.diffaugment else images
+
+    count, share = config.batch * config.accumulate, distributed.share(config.batch, config.accumulate)
+    guard = Guard(("discriminator",), config.gan, config.label_smoothing)
+    autocast = torch.autocast(device.type, PRECISIONS[config.precision], enabled=config.precision != "fp32")
     for step in range(start, config.steps):
         began = time.perf_counter()
-        real, labels = (batch.to(device) for batch in pictures.batch(config.batch))
+        real, labels = (batch.to(device) for batch in pictures.batch(count, share))
+        z, views, mix = noise(count)[share], torch.rand(count, 2, DRAWS)[share], torch.rand(count)[share]
+        losses: dict[str, Tensor] = {}
 
         # Generator: be taken for real.
         judge.requires_grad_(False)
-        with autocast:
-            fake = make(noise(config.batch), labels)
-            losses = {"generator": generator_loss(judge(fake, labels), config.gan)}
-            if config.diverse:
-                losses["alike"] = config.diverse * alike(real, fake, labels)
-            if regulariser is not None and step % 4 == 0:
-                losses["regulariser"] = regulariser(make, noise(max(2, config.batch // 2)))
         optimise_g.zero_grad()
-        torch.stack(list(losses.values())).sum().backward()
+        fakes = list[Tensor]()
+        for image, label, latent, view in passes(config.accumulate, real, labels, z, views):
+            with autocast:
+                fake = make(latent, label)
+                now = {"generator": generator_loss(judge(seen(fake, view[:, 1]), label), config.gan)}
+                if config.diverse:
+                    now["alike"] = config.diverse * alike(image, fake, label)
+                if regulariser is not None and step % EVERY == 0:
+                    now["regulariser"] = regulariser(make, latent)
+            backward(now, losses, config.accumulate)
+            fakes.append(fake.detach())
+        distributed.average_gradients(optimise_g)
         optimise_g.step()
 
         # Discriminator: tell them apart.
         judge.requires_grad_(True)
-        with autocast:
-            verdicts = judge(real, labels), judge(fake.detach(), labels)
-            opinions = {"discriminator": discriminator_loss(*verdicts, config.gan, config.label_smoothing)}
-            if config.penalised:
-                judging = partial(judge, labels=labels)
-                mix = torch.rand(config.batch)
-                opinions["penalty"] = penalty(judging, real, fake, mix, config.gan, config.r1)
         optimise_d.zero_grad()
-        torch.stack(list(opinions.values())).sum().backward()
+        fake = torch.cat(fakes)
+        for image, made, label, view, where in passes(config.accumulate, real, fake, labels, views, mix):
+            judged = partial(judge, labels=label)
+            with autocast:
+                image, made = seen(image, view[:, 0]), seen(made, view[:, 1])
+                scores = judged(image), judged(made)
+                now = {"discriminator": discriminator_loss(*scores, config.gan, config.label_smoothing)}
+                if config.penalised:
+                    now["penalty"] = penalty(judged, image, made, where, config.gan, config.r1)
+            backward(now, losses, config.accumulate)
+        distributed.average_gradients(optimise_d)
         optimise_d.step()
 
         ema.update()
-        values = {name: loss.item() for name, loss in (losses | opinions).items()}
+        values = distributed.average(losses)
+        guard.check(step + 1, values, checkpoint.path)
         values["diversity"] = diversity.update(real, fake, labels)
-        saved_now = checkpoint.due() or step + 1 == config.steps
+        saved_now = checkpoint.due(step + 1 == config.steps)
         if saved_now:
             finish(step + 1)
         yield Step(step + 1, config.steps, values, time.perf_counter() - began, saved_now)

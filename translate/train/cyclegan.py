@@ -14,8 +14,12 @@ from translate.errors import TrainingError
 from translate.models.cyclegan import ResnetGenerator
 from translate.models.layers import placed
 from translate.models.patchgan import PatchDiscriminator
+from translate.train import distributed
+from translate.train.accumulate import backward, passes
+from translate.train.augment import DRAWS, diffaugment
 from translate.train.data import Crops
 from translate.train.features import FeatureNetwork
+from translate.train.guard import Guard
 from translate.train.losses import discriminator_loss, generator_loss, penalty, photorealism
 from translate.train.options import CycleGAN
 from translate.train.projected import ProjectedDiscriminator
@@ -86,56 +90,70 @@ def train(
                 value_range=(-1, 1),
             )
 
+    def seen(images: Tensor, draws: Tensor) -> Tensor:
+        return diffaugment(images, draws) if config.diffaugment else images
+
+    count, share = config.batch * config.accumulate, distributed.share(config.batch, config.accumulate)
+    guard = Guard(("judge_a", "judge_b"), config.gan, config.label_smoothing)
     autocast = torch.autocast(device.type, PRECISIONS[config.precision], enabled=config.precision != "fp32")
     for step in range(start, config.steps):
         began = time.perf_counter()
         for group in itertools.chain(optimise_g.param_groups, optimise_d.param_groups):
             group["lr"] = config.lr * min(1.0, 2 - 2 * step / config.steps)  # constant, then linear to zero
-        real_a, real_b = (domain.batch(config.batch).to(device) for domain in real)
+        real_a, real_b = (domain.batch(count, share).to(device) for domain in real)
+        views_a, views_b = torch.rand(2, count, 2, DRAWS)[:, share]  # how the judges see the real image and the fake
+        mix_a, mix_b = torch.rand(2, count)[:, share]
+        losses: dict[str, Tensor] = {}
 
         # Generators: fool the judges, come back to the start, leave alone what is in the target domain already.
         _require_grad(judges, False)
-        with autocast:
-            fake_b, fake_a = a2b(real_a), b2a(real_b)
-            losses: dict[str, Tensor] = {
-                "gan_a2b": generator_loss(judge_b(fake_b), config.gan),
-                "gan_b2a": generator_loss(judge_a(fake_a), config.gan),
-                "cycle": ((b2a(fake_b) - real_a).abs().mean() + (a2b(fake_a) - real_b).abs().mean()) * config.cycle,
-            }
-            if config.identity:
-                same = (b2a(real_a) - real_a).abs().mean() + (a2b(real_b) - real_b).abs().mean()
-                losses["identity"] = same * config.cycle * config.identity
-            if config.photorealism:
-                real_look = photorealism(real_a, fake_b) + photorealism(real_b, fake_a)
-                losses["photorealism"] = real_look * config.photorealism
         optimise_g.zero_grad()
-        torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
+        fakes_a, fakes_b = list[Tensor](), list[Tensor]()
+        for a, b, view_a, view_b in passes(config.accumulate, real_a, real_b, views_a, views_b):
+            with autocast:
+                fake_b, fake_a = a2b(a), b2a(b)
+                now = {
+                    "gan_a2b": generator_loss(judge_b(seen(fake_b, view_b[:, 1])), config.gan),
+                    "gan_b2a": generator_loss(judge_a(seen(fake_a, view_a[:, 1])), config.gan),
+                    "cycle": ((b2a(fake_b) - a).abs().mean() + (a2b(fake_a) - b).abs().mean()) * config.cycle,
+                }
+                if config.identity:
+                    same = (b2a(a) - a).abs().mean() + (a2b(b) - b).abs().mean()
+                    now["identity"] = same * config.cycle * config.identity
+                if config.photorealism:
+                    now["photorealism"] = (photorealism(a, fake_b) + photorealism(b, fake_a)) * config.photorealism
+            backward(now, losses, config.accumulate)
+            fakes_a.append(fake_a.detach())
+            fakes_b.append(fake_b.detach())
+        distributed.average_gradients(optimise_g)
         optimise_g.step()
 
         # Discriminators: tell real images from fakes of now and before.
         _require_grad(judges, True)
-        with autocast:
-            verdicts: dict[str, Tensor] = {}
-            for name, judge, images, fakes in (
-                ("a", judge_a, real_a, pool_a.swap(fake_a)),
-                ("b", judge_b, real_b, pool_b.swap(fake_b)),
-            ):
-                verdicts[f"judge_{name}"] = discriminator_loss(
-                    judge(images), judge(fakes), config.gan, config.label_smoothing
-                )
-                if config.penalised:
-                    mix = torch.rand(config.batch)
-                    verdicts[f"penalty_{name}"] = penalty(judge, images, fakes, mix, config.gan, config.r1)
         optimise_d.zero_grad()
-        torch.stack(list(verdicts.values())).sum().backward()  # type: ignore[no-untyped-call]
+        for name, judge, pool, images, fakes, views, mix in (
+            ("a", judge_a, pool_a, real_a, fakes_a, views_a, mix_a),
+            ("b", judge_b, pool_b, real_b, fakes_b, views_b, mix_b),
+        ):
+            pooled = pool.swap(distributed.gather(torch.cat(fakes)))[share]
+            for image, fake, view, where in passes(config.accumulate, images, pooled, views, mix):
+                with autocast:
+                    image, fake = seen(image, view[:, 0]), seen(fake, view[:, 1])
+                    scores = judge(image), judge(fake)
+                    now = {f"judge_{name}": discriminator_loss(*scores, config.gan, config.label_smoothing)}
+                    if config.penalised:
+                        now[f"penalty_{name}"] = penalty(judge, image, fake, where, config.gan, config.r1)
+                backward(now, losses, config.accumulate)
+        distributed.average_gradients(optimise_d)
         optimise_d.step()
 
         ema_a2b.update()
         ema_b2a.update()
-        saved_now = checkpoint.due() or step + 1 == config.steps
+        values = distributed.average(losses)
+        guard.check(step + 1, values, checkpoint.path)
+        saved_now = checkpoint.due(step + 1 == config.steps)
         if saved_now:
             finish(step + 1)
-        values = {name: loss.item() for name, loss in (losses | verdicts).items()}
         yield Step(step + 1, config.steps, values, time.perf_counter() - began, saved_now)
 
 

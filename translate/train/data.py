@@ -70,6 +70,7 @@ class Crops:
     """Random crops of one domain: resized to a random short side, cut out, mirrored half of the time.
 
     Every random number comes from torch's global generator, so that a resumed run draws what the whole one would have.
+    The processes of one run draw the same numbers, those of all images, and cut out only their own share.
 
     Args:
         folder: the images.
@@ -83,16 +84,16 @@ class Crops:
         self.size, self.load = size, load
         self.images = load_folder([folder], lambda pixels: shrink(pixels, load[1]))
 
-    def batch(self, count: int) -> Tensor:
-        """Draw (count, 3, size, size) in [-1, 1], channels_last."""
+    def batch(self, count: int, share: slice = slice(None)) -> Tensor:
+        """Draw `count` crops, and give those in `share`: (B, 3, size, size) in [-1, 1], channels_last."""
         crops = []
-        for _ in range(count):
-            pixels = self.images[_random(len(self.images))]
-            short = self.load[0] + _random(self.load[1] - self.load[0] + 1)
-            pixels = shrink(pixels, short)
-            top, left = _random(pixels.shape[0] - self.size + 1), _random(pixels.shape[1] - self.size + 1)
+        for image, short, down, across, mirror in torch.rand(count, 5)[share].tolist():
+            pixels = self.images[int(image * len(self.images))]
+            pixels = shrink(pixels, self.load[0] + int(short * (self.load[1] - self.load[0] + 1)))
+            h, w = pixels.shape[:2]
+            top, left = int(down * (h - self.size + 1)), int(across * (w - self.size + 1))
             crop = pixels[top : top + self.size, left : left + self.size]
-            crops.append(crop[:, ::-1] if _random(2) else crop)
+            crops.append(crop[:, ::-1] if mirror < 0.5 else crop)
         return _tensor(np.stack(crops)) * 2 - 1
 
     def colours(self) -> tuple[Tensor, Tensor]:
@@ -124,18 +125,23 @@ class SuperResolutionPatches:
         self.low = [_bicubic(pixels, scale) for pixels in self.high]
         self.areas = torch.tensor([float(low.shape[0] * low.shape[1]) for low in self.low])
 
-    def batch(self, count: int) -> tuple[Tensor, Tensor]:
-        """Draw low (count, 3, patch, patch) and high (count, 3, patch·scale, patch·scale), both in [0, 1]."""
+    def batch(self, count: int, share: slice = slice(None)) -> tuple[Tensor, Tensor]:
+        """Draw `count` pairs, and give those in `share`, both in [0, 1].
+
+        Returns:
+            low: (B, 3, patch, patch).
+            high: (B, 3, patch·scale, patch·scale).
+        """
         p, s = self.patch, self.scale
         lows: list[Pixels] = []
         highs: list[Pixels] = []
-        for index in torch.multinomial(self.areas, count, replacement=True).tolist():
+        drawn = torch.multinomial(self.areas, count, replacement=True)[share].tolist()
+        for index, (down, across, turn, mirror) in zip(drawn, torch.rand(count, 4)[share].tolist(), strict=True):
             low, high = self.low[index], self.high[index]
-            y, x = _random(low.shape[0] - p + 1), _random(low.shape[1] - p + 1)
-            turn, mirror = _random(4), _random(2)
+            y, x = int(down * (low.shape[0] - p + 1)), int(across * (low.shape[1] - p + 1))
             for source, side, k, out in ((low, p, 1, lows), (high, p * s, s, highs)):
-                patch = np.rot90(source[y * k : y * k + side, x * k : x * k + side], turn)
-                out.append(patch[:, ::-1] if mirror else patch)
+                patch = np.rot90(source[y * k : y * k + side, x * k : x * k + side], int(turn * 4))
+                out.append(patch[:, ::-1] if mirror < 0.5 else patch)
         return _tensor(np.stack(lows)), _tensor(np.stack(highs))
 
 
@@ -148,7 +154,3 @@ def _bicubic(pixels: Pixels, scale: int) -> Pixels:
 def _tensor(batch: Pixels) -> Tensor:
     """(B, H, W, 3) bytes -> (B, 3, H, W) in [0, 1], channels_last without a copy."""
     return torch.from_numpy(np.ascontiguousarray(batch)).permute(0, 3, 1, 2).float().div_(255)
-
-
-def _random(bound: int) -> int:
-    return int(torch.randint(bound, ()))

@@ -122,12 +122,13 @@ class FeatureNetwork(nn.Module):
         """How differently two batches (B, 3, H, W) look, as a scalar: 0 for the same, about 1 for unrelated pictures.
 
         The L1 distance of the activations, at each tap relative to the mean magnitude of the real ones, so that every
-        depth counts alike. The idea is that of the perceptual loss: Johnson et al., ECCV 2016; SRGAN, section 2.2.1.
+        depth counts alike; the mean over the pictures, each by itself. The idea is that of the perceptual loss:
+        Johnson et al., ECCV 2016; SRGAN, section 2.2.1.
         """
         with torch.no_grad():
             targets = self(real, taps)
         distances = [
-            (activation - target).abs().mean() / target.abs().mean()
+            ((activation - target).abs().mean((1, 2, 3)) / target.abs().mean((1, 2, 3))).mean()
             for activation, target in zip(self(fake, taps), targets, strict=True)
         ]
         return torch.stack(distances).mean()

@@ -61,13 +61,12 @@ class Pictures:
         of = f" of {len(self.classes)} classes" if self.classes else ""
         log.info("%d pictures%s, %d×%d, %s", len(pixels), of, size, size, "grey" if self.channels == 1 else "RGB")
 
-    def batch(self, count: int) -> tuple[Tensor, Tensor]:
-        """Draw pictures (count, C, size, size) in [-1, 1] and their labels (count,)."""
-        chosen = torch.randint(len(self.pixels), (count,))
+    def batch(self, count: int, share: slice = slice(None)) -> tuple[Tensor, Tensor]:
+        """Draw pictures (count, C, size, size) in [-1, 1] and their labels (count,), and return a share of them."""
+        chosen = torch.randint(len(self.pixels), (count,))[share]
+        mirrored = torch.rand(count, 1, 1, 1)[share] < (0.5 if self.mirror else 0.0)
         x = self.pixels[chosen].float().div_(127.5).sub_(1)
-        if self.mirror:
-            x = torch.where(torch.rand(count, 1, 1, 1) < 0.5, x.flip(3), x)
-        return x, self.labels[chosen]
+        return torch.where(mirrored, x.flip(3), x), self.labels[chosen]
 
 
 def _square(picture: Pixels, size: int) -> Pixels:
@@ -104,7 +103,7 @@ def _from_npz(path: Path) -> tuple[list[Pixels], npt.NDArray[np.int64], tuple[st
         x = x[..., None]
     if x.dtype != np.uint8 or x.ndim != 4 or x.shape[3] not in (1, 3) or len(x) < 2:
         raise TrainingError(
-            f"{path}: its images are {x.dtype} of {x.shape}; bytes of (N, H, W) or (N, H, W, 3) are needed, N at least 2"
+            f"{path}: its images are {x.dtype} of {x.shape}; two or more are needed, uint8 of (N, H, W) or (N, H, W, 3)"
         )
     pictures = list(np.broadcast_to(x, (*x.shape[:3], 3)))
     if y is None:

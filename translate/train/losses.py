@@ -19,8 +19,8 @@ def generator_loss(fake: Scores, gan: Gan) -> Tensor:
     Args:
         fake: scores of its images, where larger is more real.
         gan: "lsgan" (Mao et al. 2017, arXiv:1611.04076), "nonsaturating" or "minimax" (Goodfellow et al. 2014,
-            arXiv:1406.2661, section 3; the first gives a gradient where the second hardly has one), "hinge" (Lim and Ye 2017, arXiv:1705.02894) or "wgan-gp" (Gulrajani et al. 2017,
-            arXiv:1704.00028).
+            arXiv:1406.2661, section 3; the latter hardly has a gradient at first), "hinge" (Lim and Ye 2017,
+            arXiv:1705.02894) or "wgan-gp" (Gulrajani et al. 2017, arXiv:1704.00028).
     """
     if gan == "lsgan":
         return _mean(lambda x: (x - 1).square(), fake)

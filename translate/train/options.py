@@ -20,7 +20,7 @@ Rate = Annotated[float, About("Learning rate of Adam.", 0)]
 Width = Annotated[int, About("Channels of the generator's first layer.", 1)]
 Blocks = Annotated[int, About("Residual blocks of the generator.", 1)]
 Steps = Annotated[int, About("Optimiser steps.", 1)]
-Batch = Annotated[int, About("Images a step.", 1)]
+Batch = Annotated[int, About("Images at a time, of all processes together.", 1)]
 Size = Annotated[int, About("Side of the random crops, in pixels.", 32)]
 Load = Annotated[tuple[int, int], About("Smallest and largest short side that an image is resized to before cropping.")]
 Gan = Annotated[
@@ -31,7 +31,8 @@ Gan = Annotated[
     ),
 ]
 Smoothing = Annotated[
-    float, About("With a logistic loss: real images need only be called real with 1 minus this.", 0, 0.5)
+    float,
+    About("With --gan nonsaturating or minimax: real images need only be called real with 1 minus this.", 0, 0.5),
 ]
 JudgeWidth = Annotated[int, About("Channels of the discriminator's first layer.", 1)]
 Penalty = Annotated[
@@ -50,6 +51,9 @@ class Run:
 
     steps: Steps = 20_000
     batch: Batch = 1
+    accumulate: Annotated[
+        int, About("Batches a step: the result of one so many times larger, in the memory of one.", 1)
+    ] = 1
     lr: Rate = 2e-4
     ema: Annotated[float, About("Decay of the averaged weights.", 0, 1)] = 0.999
     seed: Annotated[int, About("Of every random number.")] = 0
@@ -64,6 +68,10 @@ class Adversarial(Run):
     gan: Gan = "lsgan"
     label_smoothing: Smoothing = 0.0
     r1: Penalty = 0.0
+    diffaugment: Annotated[
+        bool,
+        About("Show the discriminator real and made images in other colours, shifted, and in part: for small sets."),
+    ] = False
     discriminator_width: JudgeWidth = 64
 
     @property
@@ -128,9 +136,7 @@ class FromNoise(Adversarial):
     """What every recipe has that makes pictures from noise."""
 
     src: Annotated[str, About("Folder of images, or of one folder a class, or an .npz of images (and labels).")]
-    size: Annotated[int | None, About("Side of the pictures; by default that of the images, if they are squares.")] = (
-        None
-    )
+    size: Annotated[int | None, About("Side of the pictures; by default that of the images, if square.", 8)] = None
     mirror: Annotated[bool, About("Mirror half of the images; not for digits.")] = False
     batch: Batch = 64
     latent: Annotated[int, About("Length of the noise z.", 1)] = 100
@@ -176,9 +182,7 @@ class StyleGAN(FromNoise):
     discriminator_width: JudgeWidth = 32
     style: Annotated[int, About("Length of w, which the styles are made of.", 1)] = 128
     layers: Annotated[int, About("Of the mapping from z to w.", 1)] = 4
-    path_length: Annotated[float, About("Weight of the path-length loss, for even steps in w; 0 leaves it out.", 0)] = (
-        0.0
-    )
+    path_length: Annotated[float, About("Weight of the loss for even steps in w; 0 leaves it out.", 0)] = 0.0
 
 
 def _fits(size: int, load: tuple[int, int]) -> None:

@@ -14,8 +14,12 @@ from translate.device import PRECISIONS
 from translate.models.layers import placed
 from translate.models.patchgan import UNetDiscriminator
 from translate.models.srgan import SRResNet
+from translate.train import distributed
+from translate.train.accumulate import backward, passes
+from translate.train.augment import DRAWS, diffaugment
 from translate.train.data import SuperResolutionPatches
 from translate.train.features import FeatureNetwork
+from translate.train.guard import Guard
 from translate.train.losses import discriminator_loss, generator_loss, penalty
 from translate.train.options import SRGAN
 from translate.train.sheet import save_sheet
@@ -76,53 +80,60 @@ def train(
             enlarged = F.interpolate(sample_low, scale_factor=config.scale, mode="bicubic")
             save_sheet(out / "samples.png", [enlarged, ema.network(sample_low), sample_high])
 
+    def seen(images: Tensor, draws: Tensor) -> Tensor:
+        return diffaugment(images, draws, (0, 1)) if config.diffaugment else images
+
+    count, share = config.batch * config.accumulate, distributed.share(config.batch, config.accumulate)
+    weights = {"pixel": config.pixel, "feature": config.feature, "gan": config.adversarial}
+    guard = Guard(("judge",), config.gan, config.label_smoothing)
     for step in range(start, config.steps):
         began = time.perf_counter()
         adversarial = step >= pixel_steps
         for group in optimise_g.param_groups:
             group["lr"] = config.gan_lr if adversarial else config.lr * _cosine(step, pixel_steps)
-        low, high = (batch.to(device) for batch in patches.batch(config.batch))
+        low, high = (batch.to(device) for batch in patches.batch(count, share))
+        views, mix = torch.rand(count, 2, DRAWS)[share], torch.rand(count)[share]
+        top, left = torch.randint(8, (2,)).tolist()
         losses: dict[str, Tensor] = {}
 
         # Generator: near the original in pixels, and then in features and to the judge's eye too.
         if adversarial:
             judge.requires_grad_(False)
-        with autocast:
-            fake = generator(low)
-            losses["pixel"] = (fake - high).abs().mean()
-            total = losses["pixel"]
-            if adversarial:
-                # Shifted at random, as the features' strides would otherwise favour a grid of their own.
-                top, left = torch.randint(8, (2,)).tolist()
-                losses["feature"] = features.feature_loss(fake[..., top:, left:], high[..., top:, left:])
-                losses["gan"] = generator_loss(judge(fake), config.gan)
-                total = (
-                    config.pixel * losses["pixel"]
-                    + config.feature * losses["feature"]
-                    + config.adversarial * losses["gan"]
-                )
         optimise_g.zero_grad()
-        total.backward()  # type: ignore[no-untyped-call]
+        fakes = list[Tensor]()
+        for small, large, view in passes(config.accumulate, low, high, views):
+            with autocast:
+                fake = generator(small)
+                now = {"pixel": (fake - large).abs().mean()}
+                if adversarial:
+                    # Shifted at random, as the features' strides would otherwise favour a grid of their own.
+                    now["feature"] = features.feature_loss(fake[..., top:, left:], large[..., top:, left:])
+                    now["gan"] = generator_loss(judge(seen(fake, view[:, 1])), config.gan)
+            backward(now, losses, config.accumulate, weights if adversarial else None)
+            fakes.append(fake.detach())
+        distributed.average_gradients(optimise_g)
         optimise_g.step()
 
         if adversarial:
             judge.requires_grad_(True)
-            with autocast:
-                fake = fake.detach()
-                verdicts = {"judge": discriminator_loss(judge(high), judge(fake), config.gan, config.label_smoothing)}
-                if config.penalised:
-                    mix = torch.rand(config.batch)
-                    verdicts["penalty"] = penalty(judge, high, fake, mix, config.gan, config.r1)
             optimise_d.zero_grad()
-            torch.stack(list(verdicts.values())).sum().backward()  # type: ignore[no-untyped-call]
-            losses |= verdicts
+            for large, fake, view, where in passes(config.accumulate, high, torch.cat(fakes), views, mix):
+                with autocast:
+                    large, fake = seen(large, view[:, 0]), seen(fake, view[:, 1])
+                    scores = judge(large), judge(fake)
+                    now = {"judge": discriminator_loss(*scores, config.gan, config.label_smoothing)}
+                    if config.penalised:
+                        now["penalty"] = penalty(judge, large, fake, where, config.gan, config.r1)
+                backward(now, losses, config.accumulate)
+            distributed.average_gradients(optimise_d)
             optimise_d.step()
 
         ema.update()
-        saved_now = checkpoint.due() or step + 1 in (pixel_steps, config.steps)
+        values = distributed.average(losses)
+        guard.check(step + 1, values, checkpoint.path)
+        saved_now = checkpoint.due(step + 1 in (pixel_steps, config.steps))
         if saved_now:
             finish(step + 1)
-        values = {name: loss.item() for name, loss in losses.items()}
         yield Step(step + 1, config.steps, values, time.perf_counter() - began, saved_now)
 
 

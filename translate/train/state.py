@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from translate.errors import TrainingError
+from translate.train.distributed import is_first
+from translate.train.guard import diverged
 
 log = logging.getLogger(__name__)
 
@@ -106,12 +108,19 @@ class Checkpoint:
                 weights = sum(parameter.numel() for parameter in part.parameters())
                 log.info("%s: %s, %.2f million weights", name, type(part).__name__, weights / 1e6)
 
-    def due(self) -> bool:
-        """Is it time for another?"""
-        return time.monotonic() - self.last >= self.minutes * 60
+    def due(self, now: bool = False) -> bool:
+        """Is it time for another, or is one wanted `now`, and is it this process that writes it?"""
+        return is_first() and (now or time.monotonic() - self.last >= self.minutes * 60)
 
     def save(self, step: int) -> None:
-        """Write the state after `step` steps, random numbers included."""
+        """Write the state after `step` steps, random numbers included.
+
+        Raises:
+            TrainingError: a weight is not finite; the file stays as it was.
+        """
+        for name, part in self.parts.items():
+            if isinstance(part, nn.Module) and not all(weight.isfinite().all() for weight in part.parameters()):
+                raise diverged(f"step {step}: weights of {name} are not finite", self.path)
         state = {name: part.state_dict() for name, part in self.parts.items()}
         state |= {"config": self.config, "step": step, "random": torch.get_rng_state()}
         if torch.cuda.is_available():

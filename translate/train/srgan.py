@@ -42,6 +42,7 @@ def train(
         init: checkpoint of another run to take the networks from: the generator, and the discriminator if it has one.
         minutes: between two checkpoints.
     """
+    count, share = config.batch * config.accumulate, distributed.share(config.batch, config.accumulate)
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
     device = torch.device(config.device)
@@ -83,7 +84,6 @@ def train(
     def seen(images: Tensor, draws: Tensor) -> Tensor:
         return diffaugment(images, draws, (0, 1)) if config.diffaugment else images
 
-    count, share = config.batch * config.accumulate, distributed.share(config.batch, config.accumulate)
     weights = {"pixel": config.pixel, "feature": config.feature, "gan": config.adversarial}
     guard = Guard(("judge",), config.gan, config.label_smoothing)
     for step in range(start, config.steps):

@@ -1,0 +1,57 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch.distributed as dist
+from runs import assert_close, results, run, same, save_images
+from shared_runs import configs
+
+from translate.errors import TrainingError
+from translate.train.distributed import share
+from translate.train.state import CHECKPOINT, read_checkpoint
+
+TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+
+
+@pytest.mark.slow
+def test_two_processes_have_the_result_of_one(tmp_path: Path) -> None:
+    """The same total batch; and cut and resumed they are the same bit for bit."""
+    save_images(tmp_path / "a", 3)
+    save_images(tmp_path / "b", 2, seed=1)
+    subprocess.run([*TORCHRUN, Path(__file__).with_name("shared_runs.py"), tmp_path], check=True, timeout=300)
+    for name, config in configs(tmp_path).items():
+        list(run(config, tmp_path / name))
+        paths = [tmp_path / name, tmp_path / f"{name} shared", tmp_path / f"{name} cut"]
+        alone, shared, cut = (read_checkpoint(path / CHECKPOINT) for path in paths)
+        assert_close(shared, alone, 1e-5)
+        assert same(cut, shared)
+        assert results(paths[2]) == results(paths[1])
+
+
+@pytest.mark.slow
+def test_torchrun_starts_the_command(tmp_path: Path) -> None:
+    """The first process speaks and writes for both."""
+    hr = save_images(tmp_path / "hr", 2)
+    code = "from translate.cli.main import main; main()"
+    arguments = f"train srgan --patch 8 --width 4 --blocks 1 --batch 2 --steps 2 --device cpu --hr {hr}".split()
+    command = [*TORCHRUN, "--no-python", sys.executable, "-c", code, *arguments, "--out", str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("step 2/2") == 1
+    assert done.stdout.count("saved to") == 1
+    assert done.stderr.count("2 images in") == 1
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {CHECKPOINT, "srresnet.safetensors", "samples.png"}
+
+
+def test_shares_are_alike_and_cover_the_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert share(3, 2) == slice(0, 6)
+    monkeypatch.setattr(dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(dist, "get_world_size", lambda: 2)
+    shares = []
+    for rank in range(2):
+        monkeypatch.setattr(dist, "get_rank", lambda rank=rank: rank)
+        shares.append(share(4, 3))
+        with pytest.raises(TrainingError, match="--batch 3 cannot be shared by 2 processes; make it a multiple of 2"):
+            share(3, 2)
+    assert shares == [slice(0, 6), slice(6, 12)]

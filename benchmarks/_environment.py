@@ -1,41 +1,21 @@
 """What the benchmark scripts share: where a figure was measured, how it is kept, which pictures a folder holds."""
 
 import json
-import platform
 import subprocess
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
+
+from translate.evaluate import report
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 
 
 def environment() -> dict[str, Any]:
     """The machine, the versions, the date (UTC) and the commit, for the JSON beside every figure."""
-    packages = ("torch", "numpy", "opencv-python-headless", "pillow")
-    return {
-        "cpu": cpu_name(),
-        "threads": torch.get_num_threads(),
-        "python": platform.python_version(),
-        **{name: version(name) for name in packages},
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": commit(),
-    }
-
-
-def cpu_name() -> str:
-    """The processor as the system names it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+    return {**report.environment(), "commit": commit()}
 
 
 def commit() -> str:

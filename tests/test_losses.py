@@ -6,8 +6,8 @@ import torch
 from runs import needs_features
 from torch import Tensor, nn
 
+from translate.features import FeatureNetwork
 from translate.models.patchgan import PatchDiscriminator
-from translate.train.features import FeatureNetwork
 from translate.train.losses import (
     Scores,
     discriminator_loss,

@@ -40,7 +40,8 @@ def test_importing_the_package_is_light() -> None:
 
 def test_the_library_never_imports_the_command_line() -> None:
     code = (
-        "import sys, translate.engine, translate.train.cyclegan, translate.train.srgan, translate.weights.registry; "
+        "import sys, translate.engine, translate.train.cyclegan, translate.train.srgan, translate.weights.registry, "
+        "translate.evaluate.sr, translate.evaluate.paired, translate.evaluate.unpaired, translate.evaluate.domain; "
         "print(sorted({'typer', 'rich', 'translate.cli'} & set(sys.modules)))"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from translate.checkpoints import load
 from translate.errors import CheckpointError
+from translate.evaluate.fidelity import compare
 from translate.models import Model
-from translate.train.metrics import psnr_y
 
 DATA = Path(os.environ.get("TRANSLATE_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
@@ -447,5 +447,6 @@ def test_a_real_file_scores_what_it_did_elsewhere(name: str, expected: float) ->
         with Image.open(path) as low, Image.open(folder / "HR" / path.name) as high:
             x = torch.from_numpy(np.array(low.convert("RGB"))).permute(2, 0, 1)[None] / 255
             y = (model.network(x)[0].permute(1, 2, 0) * 255).round().clamp(0, 255).byte().numpy()
-            figures.append(psnr_y(y, np.asarray(high.convert("RGB"))[: y.shape[0], : y.shape[1]]))
+            original = np.asarray(high.convert("RGB"))[: y.shape[0], : y.shape[1]]
+            figures.append(compare(original, y, "y", 4)["psnr"])
     assert np.mean(figures) == pytest.approx(expected, abs=0.02)

@@ -34,3 +34,7 @@ class UnknownModelError(InputError):
 
 class TrainingError(TranslateError):
     """A training run cannot start or cannot go on."""
+
+
+class EvaluationError(TranslateError):
+    """An evaluation cannot go on: too few of the pictures can be read or compared."""

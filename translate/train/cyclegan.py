@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from translate.device import PRECISIONS
 from translate.errors import TrainingError
+from translate.features import FeatureNetwork
 from translate.models.cyclegan import ResnetGenerator
 from translate.models.layers import placed
 from translate.models.patchgan import PatchDiscriminator
@@ -18,7 +19,6 @@ from translate.train import distributed
 from translate.train.accumulate import backward, passes
 from translate.train.augment import DRAWS, diffaugment
 from translate.train.data import Crops
-from translate.train.features import FeatureNetwork
 from translate.train.guard import Guard
 from translate.train.losses import discriminator_loss, generator_loss, penalty, photorealism
 from translate.train.options import CycleGAN

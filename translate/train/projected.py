@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from translate.train.features import FeatureNetwork
+from translate.features import FeatureNetwork
 
 _TAPS = (1, 2, 3, 4)
 _CHANNELS = (24, 40, 112, 320)

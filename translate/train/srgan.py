@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from translate.device import PRECISIONS
+from translate.features import FeatureNetwork
 from translate.models.layers import placed
 from translate.models.patchgan import UNetDiscriminator
 from translate.models.srgan import SRResNet
@@ -18,7 +19,6 @@ from translate.train import distributed
 from translate.train.accumulate import backward, passes
 from translate.train.augment import DRAWS, diffaugment
 from translate.train.data import SuperResolutionPatches
-from translate.train.features import FeatureNetwork
 from translate.train.guard import Guard
 from translate.train.losses import discriminator_loss, generator_loss, penalty
 from translate.train.options import SRGAN

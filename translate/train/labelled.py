@@ -2,6 +2,7 @@
 
 import logging
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,9 @@ from translate.train.data import load_folder, shrink
 Pixels = npt.NDArray[np.uint8]
 log = logging.getLogger(__name__)
 
-IMAGES, LABELS = ("x_train", "images", "x"), ("y_train", "labels", "y")  # in an .npz, the first that is there
+# What an .npz holds, the first name that is there: its images and their labels, and those to test with.
+IMAGES, LABELS = ("x_train", "images", "x"), ("y_train", "labels", "y")
+TEST_IMAGES, TEST_LABELS = ("x_test",), ("y_test",)
 
 
 class Pictures:
@@ -30,6 +33,7 @@ class Pictures:
         source: an .npz, or a folder of images, searched recursively; its folders, if it has any, are the classes.
         size: side in pixels; None for that of the pictures, if they have one and the same.
         mirror: half of the drawn pictures are mirrored.
+        test: read those pictures of an .npz that are set apart for tests.
 
     Attributes:
         pixels: (N, C, size, size) bytes.
@@ -40,9 +44,11 @@ class Pictures:
         TrainingError: there is nothing to read, or it does not fit together.
     """
 
-    def __init__(self, source: Path, size: int | None = None, *, mirror: bool = False) -> None:
+    def __init__(self, source: Path, size: int | None = None, *, mirror: bool = False, test: bool = False) -> None:
         if source.suffix.lower() == ".npz":
-            pictures, labels, self.classes = _from_npz(source)
+            pictures, labels, self.classes = _from_npz(
+                source, TEST_IMAGES if test else IMAGES, TEST_LABELS if test else LABELS
+            )
         else:
             pictures, labels, self.classes = _from_folder(source, size)
         sides = {picture.shape[:2] for picture in pictures}
@@ -97,8 +103,20 @@ def _from_folder(folder: Path, size: int | None) -> tuple[list[Pixels], npt.NDAr
     return [picture for pictures in found for picture in pictures], labels, tuple(path.name for path in classes)
 
 
-def _from_npz(path: Path) -> tuple[list[Pixels], npt.NDArray[np.int64], tuple[str, ...]]:
-    x, y = _arrays(path)
+def holds_test(source: Path) -> bool:
+    """Whether an .npz has pictures set apart for tests."""
+    if not source.is_file():
+        return False
+    with np.load(source, allow_pickle=False) as archive:
+        return TEST_IMAGES[0] in archive
+
+
+def _from_npz(
+    path: Path, images: tuple[str, ...], labels: tuple[str, ...]
+) -> tuple[list[Pixels], npt.NDArray[np.int64], tuple[str, ...]]:
+    x, y = _array(path, images), _array(path, labels)
+    if x is None:
+        raise TrainingError(f"{path} holds no {images[0]}, which is where its images are looked for")
     if x.ndim == 3:
         x = x[..., None]
     if x.dtype != np.uint8 or x.ndim != 4 or x.shape[3] not in (1, 3) or len(x) < 2:
@@ -108,25 +126,22 @@ def _from_npz(path: Path) -> tuple[list[Pixels], npt.NDArray[np.int64], tuple[st
     pictures = list(np.broadcast_to(x, (*x.shape[:3], 3)))
     if y is None:
         return pictures, np.zeros(len(x), np.int64), ()
-    if y.shape != (len(x),):
-        raise TrainingError(f"{path}: there are {len(x)} images, but labels of {y.shape}; one label each is needed")
-    names, labels = np.unique(y, return_inverse=True)
-    return pictures, labels.astype(np.int64), tuple(str(name) for name in names)
+    if y.shape != (len(x),) or y.dtype.kind not in "iuU":
+        raise TrainingError(
+            f"{path}: there are {len(x)} images, but labels of {y.shape} {y.dtype}; one each is needed, a number or word"
+        )
+    names, indices = np.unique(y, return_inverse=True)
+    return pictures, indices.astype(np.int64), tuple(str(name) for name in names)
 
 
-def _arrays(path: Path) -> tuple[npt.NDArray[np.generic], npt.NDArray[np.generic] | None]:
-    """The images of an .npz and its labels, if there are any; nothing in it is executed."""
+def _array(path: Path, names: tuple[str, ...]) -> npt.NDArray[np.generic] | None:
+    """The first of these arrays that an .npz has; nothing in it is executed."""
     if not path.is_file():
         raise TrainingError(f"{path} does not exist")
     try:
         with np.load(path, allow_pickle=False) as archive:
-            image = next((name for name in IMAGES if name in archive), None)
-            label = next((name for name in LABELS if name in archive), None)
-            if image is None:
-                raise TrainingError(
-                    f"{path} holds {', '.join(archive) or 'nothing'}; the images are expected as x_train"
-                )
-            return archive[image], archive[label] if label else None
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        what = "holds Python objects, which could run code" if "pickle" in str(error).lower() else "is damaged"
+            found = next((name for name in names if name in archive), None)
+            return archive[found] if found else None
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        what = "holds Python objects, which could run code" if "Object arrays" in str(error) else "is damaged"
         raise TrainingError(f"{path} {what}; save it again as plain arrays") from None

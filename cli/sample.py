@@ -17,7 +17,6 @@ from translate.weights import registry
 if TYPE_CHECKING:
     from translate.sampling import Pixels
 
-TRUNCATIONS = (0.25, 0.5, 1.0, 1.5, 2.0)  # of the columns of --grid-truncation
 ROWS = 8
 RATE = 30  # frames a second of a walk
 SIDE = 224  # pixels that a frame of a walk has at least
@@ -79,12 +78,12 @@ def sample(
         walk = sampling.walk(start, end, steps)
         _write_video(target, sampling.pictures(network, walk, [label or 0] * steps, truncation), network.size)
     elif grid_truncation:
-        rows = []
+        rows, bounds = [], sampling.truncations(network)
         for row in range(ROWS):
             of_row = label if label is not None else row % max(len(network.classes), 1)
-            rows.append([next(draw(seed + row, 1, [of_row], bound)) for bound in TRUNCATIONS])
+            rows.append([next(draw(seed + row, 1, [of_row], bound)) for bound in bounds])
         _write_sheet(target, rows)
-        typer.echo(f"columns: truncation {', '.join(map(str, TRUNCATIONS))}; rows: seeds {seed} to {seed + ROWS - 1}")
+        typer.echo(f"columns: truncation {', '.join(map(str, bounds))}; rows: seeds {seed} to {seed + ROWS - 1}")
     elif dataset:
         if not network.classes:
             raise InputError(f"{name} knows no classes, and --dataset needs them; take a conditional generator")

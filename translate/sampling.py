@@ -48,6 +48,15 @@ def latents(network: Any, seed: int, count: int = 1, truncation: float | None = 
     return torch.stack(rows)
 
 
+def truncations(network: Any) -> tuple[float, ...]:
+    """Five settings from safe to varied; the last one leaves (nearly) everything as it is."""
+    return (
+        (0.2, 0.4, 0.6, 0.8, 1.0)
+        if network.uniform or isinstance(network, StyleGenerator)
+        else (0.25, 0.5, 1, 1.5, 2.5)
+    )
+
+
 def slerp(a: Tensor, b: Tensor, share: float) -> Tensor:
     """Go from a (0) to b (1) on the great circle between them; two latents of one length stay of that length.
 

@@ -128,7 +128,7 @@ def _from_npz(
         return pictures, np.zeros(len(x), np.int64), ()
     if y.shape != (len(x),) or y.dtype.kind not in "iuU":
         raise TrainingError(
-            f"{path}: there are {len(x)} images, but labels of {y.shape} {y.dtype}; one each is needed, a number or word"
+            f"{path}: there are {len(x)} images, but labels of {y.shape} {y.dtype}; one number or word each is needed"
         )
     names, indices = np.unique(y, return_inverse=True)
     return pictures, indices.astype(np.int64), tuple(str(name) for name in names)

@@ -23,6 +23,7 @@ from translate.train.stylegan import PathLength
 
 Photo = Callable[..., Path]
 Run = Callable[..., Any]
+SQUARES = np.zeros((4, 8, 8), np.uint8)
 TINY: dict[str, Any] = {"steps": 5, "batch": 4, "width": 4, "discriminator_width": 4, "latent": 6, "ema": 0.9}
 
 
@@ -80,9 +81,8 @@ def test_cut_and_resumed_is_the_whole_run(recipe: str, npz: str, tmp_path: Path)
 
 
 def test_losses_that_are_asked_for(npz: str, tmp_path: Path) -> None:
-    named = {
-        name: [set(step.losses) for step in train(config, tmp_path / name)] for name, config in configs(npz).items()
-    }
+    every = configs(npz).items()
+    named = {name: [set(step.losses) for step in train(config, tmp_path / name)] for name, config in every}
     always = {"generator", "discriminator", "diversity"}
     assert named["gan"][0] == always
     assert named["dcgan"][0] == always | {"penalty"}
@@ -92,21 +92,20 @@ def test_losses_that_are_asked_for(npz: str, tmp_path: Path) -> None:
 
 
 def test_cgan_learns_what_is_asked_for(npz: str, tmp_path: Path) -> None:
-    tiny = TINY | {"steps": 120, "batch": 24, "width": 8, "discriminator_width": 8}
-    list(train(CGAN(src=npz, lr=2e-3, **tiny), tmp_path / "out"))
+    tiny = TINY | {"steps": 100, "batch": 24, "width": 8, "discriminator_width": 8}
+    list(train(CGAN(src=npz, lr=2e-3, diverse=0.0, **tiny), tmp_path / "out"))
     network: Any = checkpoints.load_from_noise(tmp_path / "out" / "generator.safetensors")
     labels = torch.arange(2).repeat_interleave(8)
     made: Tensor = network(torch.randn(16, 6, generator=torch.Generator().manual_seed(0)), labels)
     above, below = made[:, 0, :8].mean((1, 2)), made[:, 0, 8:].mean((1, 2))
-    assert (above > below).tolist() == (labels == 0).tolist()
+    assert (above[:8] - below[:8]).mean() > 0.1 > -0.1 > (above[8:] - below[8:]).mean()
 
 
 def test_init_takes_the_networks_over(npz: str, tmp_path: Path) -> None:
     config = configs(npz)["cgan"]
     list(train(config, tmp_path / "first"))
-    [step] = train(
-        CGAN(**vars(config) | {"steps": 1, "lr": 0.0}), tmp_path / "second", init=tmp_path / "first" / CHECKPOINT
-    )
+    still = CGAN(**vars(config) | {"steps": 1, "lr": 0.0})
+    [step] = train(still, tmp_path / "second", init=tmp_path / "first" / CHECKPOINT)
     assert step.saved
     before, after = (read_checkpoint(tmp_path / name / CHECKPOINT) for name in ("first", "second"))
     assert same(before["generator"]["first.weight"], after["generator"]["first.weight"])
@@ -178,7 +177,7 @@ def test_a_fall_of_diversity_is_told_once(caplog: pytest.LogCaptureFixture) -> N
     assert caplog.messages == []
     look(0.3, 100)
     assert len(caplog.messages) == 1
-    assert "mode collapse: the pictures have only 0.4" in caplog.text
+    assert "mode collapse: the pictures have only 0." in caplog.text
     copy = Diversity()
     copy.load_state_dict(watch.state_dict())
     assert same(copy.state_dict(), watch.state_dict())
@@ -201,7 +200,8 @@ def test_an_npz(npz: str) -> None:
     assert (pictures.classes, pictures.labels.tolist()) == (("0", "1"), [0, 1] * 12)
     assert (pictures.pixels[:, 0].numpy() == blobs(24)["x_train"]).all()
     x, labels = pictures.batch(50)
-    assert x.min() == -1 or x.min() >= -1
+    assert -1 <= x.min() < -0.9
+    assert 0.5 < x.max() <= 1
     assert ((x[:, 0, 8:].amax((1, 2)) > 0.2) == (labels == 1)).all()
 
 
@@ -267,9 +267,9 @@ def test_folders_that_do_not_fit(tmp_path: Path, photo: Photo) -> None:
     with pytest.raises(TrainingError, match=r"not squares of one size \(\d+×\d+ and others\); choose a --size"):
         Pictures(tmp_path / "set")
     photo(tmp_path / "set" / "cat" / "c.png", 20, 20)
-    with pytest.raises(TrainingError, match=r"one a class, and [ab].png beside them"):
+    with pytest.raises(TrainingError, match=r"one a class, and [ab]\.png beside them"):
         Pictures(tmp_path / "set", 16)
-    with pytest.raises(TrainingError, match="neither a folder nor an .npz"):
+    with pytest.raises(TrainingError, match="neither a folder nor"):
         Pictures(tmp_path / "nothing")
 
 

@@ -50,11 +50,9 @@ def latents(network: Any, seed: int, count: int = 1, truncation: float | None = 
 
 def truncations(network: Any) -> tuple[float, ...]:
     """Five settings from safe to varied; the last one leaves (nearly) everything as it is."""
-    return (
-        (0.2, 0.4, 0.6, 0.8, 1.0)
-        if network.uniform or isinstance(network, StyleGenerator)
-        else (0.25, 0.5, 1, 1.5, 2.5)
-    )
+    if network.uniform or isinstance(network, StyleGenerator):
+        return 0.2, 0.4, 0.6, 0.8, 1.0
+    return 0.25, 0.5, 1.0, 1.5, 2.5
 
 
 def slerp(a: Tensor, b: Tensor, share: float) -> Tensor:

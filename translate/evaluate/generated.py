@@ -1,6 +1,6 @@
 """How good a generator from noise is: are its pictures what was asked for, like the real ones, and as varied?"""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,8 +19,7 @@ ENOUGH = 0.96
 LEAST = 20  # pictures of a set
 
 
-@dataclass(frozen=True)
-class Labelled:
+class Labelled(NamedTuple):
     """Pictures (N, C, size, size), bytes, and their labels (N,), indices into `classes`; no classes, no labels."""
 
     pixels: Tensor

@@ -34,7 +34,8 @@ def sample(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder, or the file of a walk or a sheet.")] = None,
     interpolate: Annotated[
-        tuple[int, int] | None, typer.Option(metavar="A B", help="A video from the picture of seed A to that of B.")
+        tuple[int, int] | None,
+        typer.Option(metavar="A B", help="A video from seed A to seed B; without --class, of the first one."),
     ] = None,
     steps: Annotated[int, typer.Option(help="Frames of --interpolate, at 30 a second.")] = 60,
     grid_truncation: Annotated[

@@ -30,7 +30,7 @@ def latents(network: Any, seed: int, count: int = 1, truncation: float | None = 
             w instead, by `pictures`.
     """
     if truncation is not None and not truncation >= LEAST:
-        raise InputError(f"the truncation is {truncation}; it takes a number from {LEAST} on: 0.5 few kinds, 1 many")
+        raise InputError(f"the truncation is {truncation}; it takes a number from {LEAST} on")
     random = torch.Generator().manual_seed(seed)
     bound = None if isinstance(network, StyleGenerator) else truncation
 

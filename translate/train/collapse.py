@@ -37,7 +37,7 @@ class Diversity:
             if now < self.best / 2:
                 log.warning(
                     "mode collapse: the pictures have only %.2f of the real ones' diversity; go back to an earlier "
-                    "checkpoint, or try --augment, a lower --lr or another --seed",
+                    "checkpoint, or try --diverse 5, --diffaugment, a lower --lr or another --seed",
                     now,
                 )
                 self.updates, self.best = 0, 0.0  # one warning a fall

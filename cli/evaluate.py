@@ -34,6 +34,11 @@ MEASURES = {
     "recall": ("recall", ".1%"),
     "accuracy": ("accuracy on real pictures", ".1%"),
     "called_b": ("called B", ".1%"),
+    "FD-Classifier": ("FD-Classifier", ".2f"),
+    "KD-Classifier": ("KD-Classifier", ".3f"),
+    "as_asked": ("called what was asked for", ".1%"),
+    "largest_class": ("most frequent class, in shares", ".2f"),
+    "smallest_class": ("rarest class, in shares", ".2f"),
     "psnr": ("PSNR, dB", ".2f"),
     "ssim": ("SSIM", ".4f"),
     "delta_e": ("ΔE 2000", ".2f"),
@@ -132,6 +137,31 @@ def domain(
     with _Watched() as reader:
         report = domain.evaluate(train_a, train_b, fake, test_a=test_a, test_b=test_b, device=device, reader=reader)
     _finish(report, json, device)
+
+
+@app.command()
+def generated(
+    real: Annotated[Path, typer.Option(help="Folder with one folder a class, or an .npz of images and labels.")],
+    fake: Annotated[Path, typer.Option(help="What was made: such a folder (see sample --dataset), or one of images.")],
+    seed: Annotated[int, typer.Option(help="Of the classifier.")] = 0,
+    json: Json = None,
+) -> None:
+    """Measure pictures made from noise: are they what was asked for, like real ones, and as varied?
+
+    A small classifier is trained here on the real pictures; distances, precision and recall are those of what it sees.
+    """
+    _start(json)
+    from translate.evaluate import generated
+    from translate.train.labelled import Pictures, holds_test
+
+    def labelled(path: Path, test: bool = False) -> generated.Labelled:
+        pictures = Pictures(path, test=test)
+        return generated.Labelled(pictures.pixels, pictures.labels, pictures.classes)
+
+    test = labelled(real, test=True) if holds_test(real) else None
+    report = generated.evaluate(labelled(real), labelled(fake), test, seed=seed)
+    report.protocol |= {"real": str(real), "fake": str(fake)}
+    _finish(report, json)
 
 
 def _start(json: Path | None, channel: str = "y") -> "Channel":

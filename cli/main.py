@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from translate import __version__
-from translate.cli import apply, doctor, evaluate, train, weights
+from translate.cli import apply, doctor, evaluate, sample, train, weights
 from translate.errors import InputError, TranslateError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app.command()(apply.colourise)
 app.command("colorize", hidden=True)(apply.colourise)
 app.command()(apply.restore)
 app.command()(apply.upscale)
+app.command()(sample.sample)
 app.add_typer(train.app, name="train", help="Train your own weights on your own folders.")
 app.add_typer(evaluate.app, name="evaluate", help="Measure how good pictures are.")
 app.add_typer(weights.app, name="weights", help="The weights that are there, and what is known about them.")

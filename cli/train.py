@@ -92,14 +92,12 @@ def _parameter(name: str, hint: Any, default: Any) -> inspect.Parameter:
     )
 
 
-for _module, _config in {
-    "cyclegan": options.CycleGAN,
-    "srgan": options.SRGAN,
-    "pix2pix": options.Pix2Pix,
-    "colourise": options.Colourise,
-    "restore": options.Restore,
-}.items():
-    _recipe(_module, _config)
+_RECIPES = (
+    *(options.CycleGAN, options.Pix2Pix, options.SRGAN, options.Colourise, options.Restore),
+    *(options.GAN, options.DCGAN, options.CGAN, options.StyleGAN),
+)
+for _config in _RECIPES:
+    _recipe(_config.__name__.lower(), _config)
 
 
 def _hardware(device: str, precision: str) -> tuple[str, str]:

@@ -27,7 +27,7 @@ def list_() -> None:
     """List the weights by name, with the command that uses each, and those that can be fetched."""
     for entry in registry.entries().values():
         how = f"--to {entry.target}" if entry.target else f"--x{entry.scale}" if entry.scale > 1 else ""
-        how = how or ("--weights" if entry.folder else "")
+        how = entry.name if entry.task == "sample" else how or ("--weights" if entry.folder else "")
         typer.echo(f"{entry.name:16} {entry.task + ' ' + how:24} {entry.summary}")
     if names := [name for name in registry.public() if name not in registry.entries()]:
         typer.echo(f"\nto be fetched with `translate weights pull NAME`: {', '.join(names)}")

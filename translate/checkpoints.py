@@ -12,11 +12,13 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from translate.errors import CheckpointError
-from translate.models import ARCHITECTURES, Architecture, Model
+from translate.models import ARCHITECTURES, FROM_NOISE, Architecture, Model
 from translate.models import other as others
 from translate.models.keys import joined, split
 from translate.models.layers import BatchNorm
-from translate.tensorfiles import read_tensors, tidy
+from translate.tensorfiles import read_header, read_tensors, tidy
+
+LARGEST = 4096  # number in a header: of channels, pixels, layers
 
 
 def load(path: str | Path, *, trained: bool = False) -> Model:
@@ -33,6 +35,8 @@ def load(path: str | Path, *, trained: bool = False) -> Model:
     """
     path = Path(path)
     state = read_tensors(path)
+    if read_header(path).get("network") in FROM_NOISE:
+        raise CheckpointError(f"{path.name} makes pictures from noise; use: translate sample {path}")
     try:
         model = _known_or_other(state, trained)
     except CheckpointError as error:
@@ -59,6 +63,34 @@ def _known_or_other(state: Mapping[str, Tensor], trained: bool) -> Model:
 
 class _UnknownError(CheckpointError):
     """None of the networks here; another library may know it."""
+
+
+def load_from_noise(path: str | Path) -> nn.Module:
+    """Read a generator that starts from noise (see `models.FROM_NOISE`), in float32 on the CPU, in eval mode.
+
+    Raises:
+        CheckpointError: the file cannot be read safely, or holds no such generator.
+    """
+    path = Path(path)
+    state = read_tensors(path)
+    config = read_header(path)
+    kind = FROM_NOISE.get(config.pop("network", ""))
+    if kind is None:
+        raise CheckpointError(
+            f"{path.name} holds no generator from noise; those are the generator.safetensors of a training run of gan, "
+            "dcgan, cgan or stylegan"
+        )
+    if any(isinstance(value, int) and not 0 <= value <= LARGEST for value in config.values()):
+        raise CheckpointError(f"{path.name} is spoilt: its header asks for {config}")
+    try:
+        with torch.device("meta"), _WithoutNormal():
+            network = kind(**config)
+        network.load_state_dict({key: _usable(key, tensor) for key, tensor in state.items()}, assign=True)
+    except (TypeError, ValueError, RuntimeError, ArithmeticError):
+        raise CheckpointError(f"{path.name} is spoilt: its header and its tensors do not fit together") from None
+    except CheckpointError as error:
+        raise CheckpointError(f"{path.name} {error}") from None
+    return network.eval().requires_grad_(False)
 
 
 def recognise(state: Mapping[str, Tensor], *, trained: bool = False) -> Model:
@@ -172,4 +204,4 @@ def _usable(key: str, tensor: Tensor) -> Tensor:
     return weights
 
 
-__all__ = ["Model", "load", "read_tensors", "recognise", "tidy"]
+__all__ = ["Model", "load", "load_from_noise", "read_tensors", "recognise", "tidy"]

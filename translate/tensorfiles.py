@@ -1,12 +1,14 @@
 """Files of tensors by name, from anywhere: read without running anything in them, and without taking more memory than
 they are long."""
 
+import json
 import re
 import warnings
 import zipfile
 from collections.abc import Mapping
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -52,6 +54,19 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
         raise CheckpointError(f"{path.name} cannot be read: {error.strerror or error}") from None
     except safetensors.SafetensorError:
         raise CheckpointError(f"{path.name} is truncated or padded, or not a safetensors file") from None
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """What `weights.files.save_weights` has noted: the network's class and the arguments it was built with.
+
+    Empty for every other file.
+    """
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            about = json.loads((file.metadata() or {}).get("translate", "{}"))
+    except (safetensors.SafetensorError, ValueError, OSError):
+        return {}
+    return about if isinstance(about, dict) else {}
 
 
 def tidy(content: object) -> dict[str, Tensor]:

@@ -21,7 +21,7 @@ class Entry:
 
     Args:
         name: of the entry, and of its file and card.
-        task: the command that it is for, as "cyclegan" or "upscale".
+        task: the command that it is for: as "cyclegan", "upscale" or "sample".
         summary: one line.
         licence: of the weights, and what is known about that of the training images.
         sha256: of the file.

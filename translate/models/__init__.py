@@ -9,7 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from translate.models import colouriser, compact, cyclegan_keys, pix2pix, restorer, rrdb, srgan, srgan_bn
+from translate.models.cgan import ConditionalGenerator
+from translate.models.dcgan import DCGenerator
+from translate.models.gan import MLPGenerator
 from translate.models.keys import rename
+from translate.models.stylegan import StyleGenerator
 
 Convert = Callable[[Mapping[str, Tensor], Mapping[str, str]], tuple[dict[str, Tensor], tuple[str, ...]]]
 
@@ -103,4 +107,11 @@ ARCHITECTURES = (
     Architecture("Colouriser", colouriser.public_names, rename, colouriser.build),
 )
 
-__all__ = ["ARCHITECTURES", "Architecture", "Model"]
+# Generators that start from noise and take no picture. Only our own training makes such files, and their header says
+# which network they hold. Each has `latent`, `size`, `channels`, `classes` and `uniform`, as its docstring tells, and
+# is called as `network(z, labels)`.
+FROM_NOISE: dict[str, type[nn.Module]] = {
+    network.__name__: network for network in (MLPGenerator, DCGenerator, ConditionalGenerator, StyleGenerator)
+}
+
+__all__ = ["ARCHITECTURES", "FROM_NOISE", "Architecture", "Model"]

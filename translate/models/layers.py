@@ -108,6 +108,14 @@ class BatchNorm(nn.Module):
         return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias)
 
 
+class RunningBatchNorm(BatchNorm):
+    """Batch norm that is trained: the batch's own statistics in training, their running averages afterwards."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C) or (B, C, H, W) -> the same shape."""
+        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, self.training)
+
+
 def normalise(
     x: Tensor, affine: Affine | None, activation: kernels.Activation, residual: Tensor | None = None, slope: float = 0.2
 ) -> Tensor:

@@ -9,7 +9,12 @@ from translate.train.options import Gan
 
 log = logging.getLogger(__name__)
 
-DRAW: dict[Gan, float] = {"lsgan": 0.25, "nonsaturating": 2 * math.log(2), "hinge": 2.0}  # no idea which is which
+DRAW: dict[Gan, float] = {
+    "lsgan": 0.25,
+    "nonsaturating": 2 * math.log(2),
+    "minimax": 2 * math.log(2),
+    "hinge": 2.0,
+}  # no idea which is which
 WON = 0.05  # of the way from the least possible loss to a draw
 WINDOW = 500  # steps
 
@@ -27,7 +32,7 @@ class Guard:
         self.sums = dict.fromkeys(judges if gan in DRAW else (), 0.0)
         self.counts = dict.fromkeys(self.sums, 0)
         self.draw = DRAW.get(gan, 0.0)
-        smoothed = gan == "nonsaturating" and smoothing > 0
+        smoothed = gan in ("nonsaturating", "minimax") and smoothing > 0
         least = -sum(p * math.log(p) for p in (smoothing, 1 - smoothing)) if smoothed else 0.0
         self.limit = least + WON * (self.draw - least)
 

@@ -18,14 +18,16 @@ def generator_loss(fake: Scores, gan: Gan) -> Tensor:
 
     Args:
         fake: scores of its images, where larger is more real.
-        gan: "lsgan" (Mao et al. 2017, arXiv:1611.04076), "nonsaturating" (Goodfellow et al. 2014, arXiv:1406.2661,
-            section 3), "hinge" (Lim and Ye 2017, arXiv:1705.02894) or "wgan-gp" (Gulrajani et al. 2017,
-            arXiv:1704.00028).
+        gan: "lsgan" (Mao et al. 2017, arXiv:1611.04076), "nonsaturating" or "minimax" (Goodfellow et al. 2014,
+            arXiv:1406.2661, section 3; the latter hardly has a gradient at first), "hinge" (Lim and Ye 2017,
+            arXiv:1705.02894) or "wgan-gp" (Gulrajani et al. 2017, arXiv:1704.00028).
     """
     if gan == "lsgan":
         return _mean(lambda x: (x - 1).square(), fake)
     if gan == "nonsaturating":
         return _mean(lambda x: F.softplus(-x), fake)
+    if gan == "minimax":
+        return _mean(lambda x: -F.softplus(x), fake)
     return _mean(torch.neg, fake)
 
 
@@ -38,12 +40,12 @@ def discriminator_loss(real: Scores, fake: Scores, gan: Gan, smoothing: float = 
         real: scores of real images.
         fake: scores of fakes.
         gan: as for `generator_loss`.
-        smoothing: of "nonsaturating": real images are to be called real with 1 - smoothing instead of certainty
+        smoothing: of these two: real images are to be called real with 1 - smoothing instead of certainty
             (Salimans et al. 2016, arXiv:1606.03498, section 3.4).
     """
     if gan == "lsgan":
         return (_mean(lambda x: (x - 1).square(), real) + _mean(torch.square, fake)) / 2
-    if gan == "nonsaturating":  # (1 - s) softplus(-x) + s softplus(x) = softplus(-x) + s x
+    if gan in ("nonsaturating", "minimax"):  # (1 - s) softplus(-x) + s softplus(x) = softplus(-x) + s x
         return _mean(lambda x: F.softplus(-x) + smoothing * x, real) + _mean(F.softplus, fake)
     if gan == "hinge":
         return _mean(lambda x: F.relu(1 - x), real) + _mean(lambda x: F.relu(1 + x), fake)

@@ -46,6 +46,8 @@ class Ema:
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         torch._foreach_lerp_(list(self.network.parameters()), list(self.source.parameters()), 1 - decay)
+        for average, buffer in zip(self.network.buffers(), self.source.buffers(), strict=True):
+            average.copy_(buffer)  # running statistics are averages already
 
     def state_dict(self) -> dict[str, Any]:
         """The average and its age."""

@@ -111,16 +111,19 @@ def _opens(codec: Codec, width: int, height: int) -> bool:
 
 
 class Segment:
-    """A part of a video on its way to disk: frames in, a Matroska file whose times only number the frames.
+    """A part of a video, or a whole one of an even rate, on its way to disk: the times only number the frames.
 
     Args:
         path: of the file; it is whole after `close`.
         look: of the pictures.
         codec: and
         options: from `chosen`.
+        container: FFmpeg's name of the file's format.
     """
 
-    def __init__(self, path: Path, look: Look, codec: Codec, options: dict[str, str]) -> None:
+    def __init__(
+        self, path: Path, look: Look, codec: Codec, options: dict[str, str], container: str = "matroska"
+    ) -> None:
         import av
 
         os.environ.setdefault("SVT_LOG", "1")  # errors only; it prints its settings otherwise
@@ -132,7 +135,7 @@ class Segment:
             least = f"{codec.encoder} takes no side below {codec.least} pixels"
             raise VideoError(f"{least}, and this is {look.width}×{look.height}; choose another --codec")
         try:
-            self.container = av.open(str(path), "w", format="matroska")
+            self.container = av.open(str(path), "w", format=container)
             width, height = evened(codec, look.width), evened(codec, look.height)
             size: dict[str, Any] = {"width": width, "height": height, "pix_fmt": self.format}
             self.stream: Any = self.container.add_stream(codec.encoder, look.rate, options, **size)

@@ -1,0 +1,97 @@
+"""`translate evaluate generated`: a classifier of real pictures, asked about fakes."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from translate.errors import EvaluationError
+from translate.evaluate.classifier import classify, fit
+from translate.evaluate.generated import Judge, Labelled, evaluate
+
+Run = Callable[..., Any]
+
+
+def squares(count: int, seed: int = 0) -> Labelled:
+    """Bright squares in the upper left (a), the lower right (b) or the middle (c), with noise and a little moved."""
+    random = np.random.default_rng(seed)
+    x, labels = random.integers(0, 60, (count, 1, 12, 12), dtype=np.uint8), np.arange(count) % 3
+    for picture, label in zip(x, labels, strict=True):
+        row, column = (0, 7, 3)[label] + random.integers(0, 2, 2)
+        picture[0, row : row + 4, column : column + 4] += 150
+    return Labelled(torch.from_numpy(x), torch.from_numpy(labels), ("a", "b", "c"))
+
+
+@pytest.fixture(scope="module")
+def judge() -> Judge:
+    return Judge(squares(240), squares(60, seed=1))
+
+
+def test_the_classifier_learns_and_the_seed_decides() -> None:
+    real, unseen = squares(240), squares(60, seed=1)
+    state = torch.get_rng_state()
+    network, again = (fit(real.pixels, real.labels, 3, epochs=4) for _ in range(2))
+    assert torch.equal(state, torch.get_rng_state())  # nobody else's random numbers
+    features, called = classify(network, unseen.pixels)
+    assert features.shape == (60, 64)
+    assert (called == unseen.labels.numpy()).mean() > 0.95
+    assert all(torch.equal(a, b) for a, b in zip(network.parameters(), again.parameters(), strict=True))
+
+
+def test_real_pictures_are_what_they_are(judge: Judge) -> None:
+    figures, shares = judge.measure(squares(60, seed=2))
+    assert judge.of_real(60)["accuracy"].value > 0.95
+    assert figures["as_asked"].value > 0.95
+    assert figures["recall"].value > 0.7
+    assert shares == pytest.approx({"a": 1 / 3, "b": 1 / 3, "c": 1 / 3}, abs=0.05)
+
+
+def test_wrong_labels_and_missing_classes_are_seen(judge: Judge) -> None:
+    fake = squares(60, seed=2)
+    swapped, _ = judge.measure(Labelled(fake.pixels, (fake.labels + 1) % 3, fake.classes))
+    assert swapped["as_asked"].value < 0.1
+    renamed, _ = judge.measure(Labelled(fake.pixels, 2 - fake.labels, ("c", "b", "a")))
+    assert renamed["as_asked"].value > 0.95  # it goes by the names
+    only, shares = judge.measure(Labelled(fake.pixels[::3].repeat(3, 1, 1, 1), torch.zeros(60), ()))
+    assert "as_asked" not in only
+    assert (only["largest_class"].value, only["smallest_class"].value) == (pytest.approx(3), 0)
+    assert shares["a"] == 1
+    every, _ = judge.measure(fake)
+    assert only["recall"].value < every["recall"].value - 0.3
+    assert only["FD-Classifier"].value > 5 * every["FD-Classifier"].value
+
+
+@pytest.mark.parametrize(
+    ("real", "fake", "said"),
+    [
+        (squares(60)._replace(classes=()), squares(30), "the real pictures have no classes"),
+        (
+            squares(60),
+            squares(30)._replace(pixels=torch.zeros(30, 1, 8, 8, dtype=torch.uint8)),
+            "but the fakes 1 × 8 × 8",
+        ),
+        (squares(60), squares(30)._replace(classes=("a", "b", "d")), "a class 'd', the real ones a, b, c"),
+        (squares(60), squares(5), "there are 5 fakes; at least 20"),
+        (squares(6), squares(30), "there are 6 real pictures; at least 20"),
+    ],
+)
+def test_sets_that_do_not_fit(real: Labelled, fake: Labelled, said: str) -> None:
+    with pytest.raises(EvaluationError, match=said):
+        evaluate(real, fake)
+
+
+def test_the_command(run: Run, tmp_path: Path) -> None:
+    for name, part in (("real", squares(150)), ("fake", squares(30, seed=3))):
+        np.savez(tmp_path / f"{name}.npz", x=part.pixels[:, 0].numpy(), y=part.labels.numpy())
+    ran = run(
+        *("evaluate", "generated", "--real", tmp_path / "real.npz", "--fake", tmp_path / "fake.npz"),
+        *("--json", tmp_path / "out.json"),
+    )
+    assert (ran.code, "called what was asked for" in ran.out) == (0, True)
+    report = json.loads((tmp_path / "out.json").read_text())
+    assert set(report["results"]["fake"]) >= {"as_asked", "precision", "recall", "FD-Classifier", "KD-Classifier"}
+    assert report["protocol"]["shares"].keys() == {"0", "1", "2"}

@@ -474,6 +474,6 @@ def test_names_the_nearest_network(tmp_path: Path, network: nn.Module, removed: 
 def test_names_what_is_known(tmp_path: Path) -> None:
     message = refusal(saved(tmp_path, {"encoder.0.weight": torch.ones(64, 3, 4, 4)}))
     assert (
-        "fits no known network (ResnetGenerator, UNetGenerator, SRResNet, SRGAN, RRDBNet, SRVGGNetCompact)" in message
+        "fits no known network (ResnetGenerator, UNetGenerator, SRResNet, SRGAN, RRDBNet, SRVGGNetCompact, " in message
     )
     assert "'encoder.0.weight'" in message

@@ -64,4 +64,4 @@ def test_command(run: Any, photo: Callable[..., Path], tmp_path: Path, monkeypat
         errors.append(np.abs(large.reshape(60, 4, 50, 4, 3).mean((1, 3)) - small).mean())
     assert errors[1] < errors[0] / 3
     assert errors[2] == pytest.approx(errors[1], abs=0.01)
-    assert "it takes none or low-frequency" in run("upscale", "in.png", "--colour-match", "mean").err
+    assert "'mean' is not one of 'none', 'low-frequency'" in run("upscale", "in.png", "--colour-match", "mean").err

@@ -71,8 +71,10 @@ def restore(
     subtitles, and goes on where it was stopped.
     """
     weights = [_weights("restore", options)]
-    weights += [registry.default_for("colourise").name] * colourise
-    weights += [registry.default_for("upscale", scale=4).name] * x4
+    if colourise:
+        weights.append(registry.default_for("colourise").name)
+    if x4:
+        weights.append(registry.default_for("upscale", scale=4).name)
     run(paths, "restored", weights, options, scale=4 if x4 else 1, steady=False, repairs=scratches == "auto")
 
 

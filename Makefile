@@ -10,7 +10,7 @@ $(VENV)/installed: pyproject.toml
 	$(BIN)/pip install --quiet --editable '.[demo,train,dev]'
 	touch $@
 
-demo: $(VENV)/installed  ## translate and enlarge real photographs, and say where they are
+demo: $(VENV)/installed  ## translate, enlarge and colour real photographs, and say where they are
 	$(BIN)/python benchmarks/demo.py
 
 test: $(VENV)/installed  ## run the test suite

@@ -48,7 +48,7 @@ def pix2pix(
 def colourise(paths: Paths, *, options: Options) -> None:
     """Give colours to grey photographs and films.
 
-    The lightness of every pixel stays as it is. A folder is mirrored; what is there already is skipped. A video keeps
+    The grey of every pixel stays as it is. A folder is mirrored; what is there already is skipped. A video keeps
     all its frames, their times, sound and subtitles, and goes on where it was stopped.
     """
     run(paths, "colour", [_weights("colourise", options)], options)

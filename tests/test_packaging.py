@@ -15,6 +15,13 @@ from translate.weights import registry
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
+NETWORKS = {
+    "cyclegan": "ResnetGenerator",
+    "upscale": "SRResNet",
+    "colourise": "Colouriser",
+    "restore": "Restorer",
+}
+
 
 def test_every_package_folder_is_listed() -> None:
     folders = {
@@ -57,7 +64,7 @@ def test_every_entry_has_weights_a_card_and_a_sheet(entry: registry.Entry) -> No
     else:
         model = checkpoints.load(registry.verified(entry))
         assert model.scale == entry.scale
-        assert model.architecture == {"cyclegan": "ResnetGenerator", "upscale": "SRResNet"}[entry.task]
+        assert model.architecture == NETWORKS[entry.task]
     card = entry.card.read_text(encoding="utf-8")
     for heading in ("## Data", "## Training", "## Figures", "## What it would gain from"):
         assert heading in card

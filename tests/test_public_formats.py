@@ -287,7 +287,7 @@ def test_statistics_by_command(tmp_path: Path, run: Any, photo: Any) -> None:
             assert run("cyclegan", "--src", tmp_path / "in.png", "--out", out, *options).code == 0
             results.append(out.read_bytes())
     assert results[0] == results[1] != results[2] == results[3]
-    assert "it takes image or training" in run("weights", "add", file, "--statistics", "batch").err
+    assert "'batch' is not one of 'image', 'training'" in run("weights", "add", file, "--statistics", "batch").err
 
 
 # SRGAN

@@ -17,7 +17,7 @@ def restorer() -> Restorer:
     torch.manual_seed(0)
     network = Restorer(4).eval().requires_grad_(False)
     for parameter in network.parameters():
-        parameter.add_(torch.randn_like(parameter) * 0.1)
+        parameter.add_(torch.randn_like(parameter) * 0.05)
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 

@@ -45,6 +45,7 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
     device = torch.device(config.device)
+    count, share = config.batch * config.accumulate, distributed.share(config.batch, config.accumulate)
     photos = Crops.of_folders([Path(folder) for folder in config.photos], config.size, config.load)
 
     network = Colouriser(config.width)
@@ -79,7 +80,6 @@ def train(
             grey = luma(samples).expand(-1, 3, -1, -1)
             save_sheet(out / "samples.png", [grey, ema.network(samples), samples])
 
-    count, share = config.batch * config.accumulate, distributed.share(config.batch, config.accumulate)
     guard = Guard()
     for step in range(start, config.steps):
         began = time.perf_counter()

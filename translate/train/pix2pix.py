@@ -48,6 +48,7 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
     device = torch.device(config.device)
+    count, share = config.batch * config.accumulate, distributed.share(config.batch, config.accumulate)
     pairs = _pairs(config)
 
     def build() -> nn.Module:
@@ -94,7 +95,6 @@ def train(
         pictures = [picture] if config.discriminator == "projected" else [source, picture]
         return torch.cat([diffaugment(p, draws) if config.diffaugment else p for p in pictures], 1)
 
-    count, share = config.batch * config.accumulate, distributed.share(config.batch, config.accumulate)
     weights = {"l1": config.l1, "feature": config.feature, "gan": config.adversarial}
     guard = Guard(("judge",), config.gan, config.label_smoothing)
     for step in range(start, config.steps):

@@ -44,6 +44,7 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
     device = torch.device(config.device)
+    count, share = config.batch * config.accumulate, distributed.share(config.batch, config.accumulate)
     photos = Crops.of_folders([Path(folder) for folder in config.photos], config.size, config.load)
     network = placed(Restorer(config.width), device)
     ema = Ema(network, placed(Restorer(config.width), device), config.ema)
@@ -73,7 +74,6 @@ def train(
         with torch.no_grad():
             save_sheet(out / "samples.png", [samples[0], ema.network(samples[0]), samples[1]])
 
-    count, share = config.batch * config.accumulate, distributed.share(config.batch, config.accumulate)
     # "tone" as what is not destroyed has to be right with the repairs switched off, too.
     weights = {"tone": 0.5, "found": 0.05, "feature": config.feature}
     guard = Guard()

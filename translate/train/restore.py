@@ -10,6 +10,7 @@ from torch import Tensor
 
 from translate.device import PRECISIONS
 from translate.features import FeatureNetwork
+from translate.models.colouriser import luma
 from translate.models.layers import placed
 from translate.models.restorer import Restorer
 from translate.train import distributed
@@ -22,8 +23,6 @@ from translate.train.sheet import save_sheet
 from translate.train.state import Checkpoint, Ema, Step, cosine, read_checkpoint
 from translate.train.state import restore as put_back
 from translate.weights.files import save_weights
-
-LUMA = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
 
 
 def train(
@@ -60,7 +59,7 @@ def train(
         """Aged and good (B, 3, S, S) in [0, 1], and where the aged ones are destroyed (B, 1, S, S)."""
         good = (photos.batch(count, share) + 1) / 2
         grey, seeds = torch.rand(count, 1, 1, 1)[share] < config.grey, torch.randint(2**62, (count,))[share]
-        good = torch.where(grey, (good * LUMA).sum(1, keepdim=True), good)
+        good = torch.where(grey, luma(good), good)
         aged, destroyed = damage_and_mask(good, seeds)
         return aged.to(device), good.to(device), destroyed.to(device)
 
@@ -90,7 +89,7 @@ def train(
                 now = {
                     "pixel": (restored - good).abs().mean(),
                     "tone": ((toned - good).abs() * (1 - destroyed)).mean(),
-                    "found": -(destroyed * log(found) + (1 - destroyed) * log(1 - found)).mean(),
+                    "found": -(destroyed * _log(found) + (1 - destroyed) * _log(1 - found)).mean(),
                 }
                 if features is not None:
                     now["feature"] = features.feature_loss(restored, good)
@@ -107,6 +106,6 @@ def train(
         yield Step(step + 1, config.steps, values, time.perf_counter() - began, saved_now)
 
 
-def log(share: Tensor) -> Tensor:
+def _log(share: Tensor) -> Tensor:
     """The logarithm of a probability, finite for 0."""
     return share.float().clamp(min=1e-4).log()

@@ -47,6 +47,15 @@ def triton_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """With several, the sums of a projected discriminator differ in the last bit after a resume."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def interruptible() -> None:
     """Hear Ctrl-C even where a shell has started the tests in the background, which makes them deaf."""

@@ -1,6 +1,5 @@
 """The recipes that learn from a picture and what it shall become: pix2pix, colourise, restore."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -58,15 +57,6 @@ def assert_cut_is_whole(config: Options, tmp_path: Path, name: str) -> None:
 
 def test_pix2pix_cut_and_resumed_is_the_whole_run(drawings: Pix2Pix, tmp_path: Path) -> None:
     assert_cut_is_whole(drawings, tmp_path, "pix2pix")
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """With several, the sums of a projected discriminator differ in the last bit after a resume."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @needs_features

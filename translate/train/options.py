@@ -123,6 +123,11 @@ class SRGAN(Adversarial):
     pixel: Annotated[float, About("Weight of the pixel loss in the adversarial steps.", 0)] = 0.1
     feature: Weight = 1.0
     adversarial: Weight = 0.05
+    grid: Annotated[float, About("Weight of the loss against patterns that repeat with the enlargement.", 0)] = 0.0
+    discriminator: Annotated[
+        Literal["unet", "projected"],
+        About("unet: a verdict on every pixel; projected: heads on ImageNet features, which need far fewer steps."),
+    ] = "unet"
 
     def __post_init__(self) -> None:
         if self.scale not in (2, 4, 8):
@@ -252,6 +257,12 @@ class StyleGAN(FromNoise):
     label_smoothing: Smoothing = 0.0
     r1: Penalty = 1.0
     width: Annotated[int, About("Channels of both networks at the full size; twice as many at half of it.", 1)] = 32
+    discriminator: Annotated[
+        Literal["residual", "projected"],
+        About(
+            "residual: StyleGAN2's; projected: heads on ImageNet features, which need far fewer steps (with --r1 0)."
+        ),
+    ] = "residual"
     discriminator_width: JudgeWidth = 32
     style: Annotated[int, About("Length of w, which the styles are made of.", 1)] = 128
     layers: Annotated[int, About("Of the mapping from z to w.", 1)] = 4

@@ -46,7 +46,8 @@ def tiny_cyclegan(a: Path, b: Path) -> CycleGAN:
 
 
 def tiny_srgan(hr: Path) -> SRGAN:
-    return SRGAN(hr=(str(hr),), steps=6, batch=2, patch=8, width=4, blocks=1, discriminator_width=4, ema=0.9)
+    tiny = {"patch": 8, "width": 4, "blocks": 1, "discriminator": "unet", "discriminator_width": 4}
+    return SRGAN(hr=(str(hr),), steps=6, batch=2, gan="nonsaturating", ema=0.9, **tiny)  # type: ignore[arg-type]
 
 
 def run(config: Options, out: Path, **options: Any) -> Iterator[Step]:

@@ -117,17 +117,17 @@ class SRGAN(Adversarial):
     width: Width = 64
     blocks: Blocks = 16
     tail: Annotated[Literal["direct", "staged"], About("direct: quick; staged: as in the paper.")] = "direct"
-    gan: Gan = "nonsaturating"
+    gan: Gan = "hinge"
     lr: Rate = 5e-4
-    gan_lr: Annotated[float, About("Learning rate of both networks in the adversarial steps.", 0)] = 1e-4
-    pixel: Annotated[float, About("Weight of the pixel loss in the adversarial steps.", 0)] = 0.1
+    gan_lr: Annotated[float, About("Learning rate of both networks in the adversarial steps.", 0)] = 2e-4
+    pixel: Annotated[float, About("Weight of the pixel loss in the adversarial steps.", 0)] = 1.0
     feature: Weight = 1.0
-    adversarial: Weight = 0.05
-    grid: Annotated[float, About("Weight of the loss against patterns that repeat with the enlargement.", 0)] = 0.0
+    adversarial: Weight = 0.2
+    grid: Annotated[float, About("Weight of the loss against patterns that repeat with the enlargement.", 0)] = 30.0
     discriminator: Annotated[
         Literal["unet", "projected"],
         About("unet: a verdict on every pixel; projected: heads on ImageNet features, which need far fewer steps."),
-    ] = "unet"
+    ] = "projected"
 
     def __post_init__(self) -> None:
         if self.scale not in (2, 4, 8):

@@ -1,15 +1,14 @@
 """The recipes that make pictures from noise: their data, their loop, and what they warn of."""
 
 import logging
-from collections.abc import Callable, Iterator
-from importlib import import_module
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from runs import losses, results, same
+from runs import FROM_NOISE, blobs, first, losses, results, run, same, tiny_from_noise
 from torch import Tensor
 
 from translate import checkpoints
@@ -17,25 +16,13 @@ from translate.errors import TrainingError
 from translate.train.collapse import WARM_UP, Diversity, alike
 from translate.train.labelled import Pictures
 from translate.train.losses import discriminator_loss, generator_loss
-from translate.train.options import CGAN, DCGAN, GAN, FromNoise, StyleGAN
-from translate.train.state import CHECKPOINT, Step, read_checkpoint
+from translate.train.options import CGAN
+from translate.train.state import CHECKPOINT, read_checkpoint
 from translate.train.stylegan import PathLength
 
 Photo = Callable[..., Path]
 Run = Callable[..., Any]
 SQUARES = np.zeros((4, 8, 8), np.uint8)
-TINY: dict[str, Any] = {"steps": 5, "batch": 4, "width": 4, "discriminator_width": 4, "latent": 6, "ema": 0.9}
-
-
-def blobs(count: int, size: int = 16) -> dict[str, Any]:
-    """Bright spots, above (class 0) or below (class 1)."""
-    rng = np.random.default_rng(0)
-    x, y = rng.integers(0, 30, (count, size, size), dtype=np.uint8), np.arange(count) % 2
-    for number, label in enumerate(y):
-        left = rng.integers(2, size - 6)
-        top = label * size // 2 + 2
-        x[number, top : top + 4, left : left + 4] += 200
-    return {"x_train": x, "y_train": y}
 
 
 @pytest.fixture
@@ -44,33 +31,16 @@ def npz(tmp_path: Path) -> str:
     return str(path)
 
 
-def train(config: FromNoise, out: Path, **options: Any) -> Iterator[Step]:
-    recipe: Any = import_module(f"translate.train.{type(config).__name__.lower()}")
-    steps: Iterator[Step] = recipe.train(config, out, **options)
-    return steps
-
-
-def configs(npz: str) -> dict[str, FromNoise]:
-    return {
-        "gan": GAN(src=npz, gan="minimax", prior="uniform", **TINY),
-        "dcgan": DCGAN(src=npz, r1=0.1, mirror=True, **TINY),
-        "cgan": CGAN(src=npz, diffaugment=True, gan="hinge", **TINY | {"accumulate": 2}),
-        "stylegan": StyleGAN(src=npz, size=32, style=8, layers=2, path_length=2.0, **TINY),
-    }
-
-
 # The loop
 
 
 @pytest.mark.parametrize("recipe", ["gan", "dcgan", "cgan", "stylegan"])
 def test_cut_and_resumed_is_the_whole_run(recipe: str, npz: str, tmp_path: Path) -> None:
-    config = configs(npz)[recipe]
-    whole = list(train(config, tmp_path / "whole"))
-    begun = train(config, tmp_path / "cut", minutes=0)
-    steps = [next(begun) for _ in range(3)]
-    begun.close()  # type: ignore[attr-defined]
+    config = tiny_from_noise(npz)[recipe]
+    whole = list(run(config, tmp_path / "whole"))
+    steps = first(config, tmp_path / "cut", 3)
     torch.manual_seed(12345)
-    steps += train(config, tmp_path / "cut", resume=True)
+    steps += run(config, tmp_path / "cut", resume=True)
     assert losses(steps) == losses(whole)
     assert results(tmp_path / "cut") == results(tmp_path / "whole")
     assert set(results(tmp_path / "cut")) == {"generator.safetensors", "samples.png"}
@@ -81,8 +51,8 @@ def test_cut_and_resumed_is_the_whole_run(recipe: str, npz: str, tmp_path: Path)
 
 
 def test_losses_that_are_asked_for(npz: str, tmp_path: Path) -> None:
-    every = configs(npz).items()
-    named = {name: [set(step.losses) for step in train(config, tmp_path / name)] for name, config in every}
+    every = tiny_from_noise(npz).items()
+    named = {name: [set(step.losses) for step in run(config, tmp_path / name)] for name, config in every}
     always = {"generator", "discriminator", "diversity"}
     assert named["gan"][0] == always
     assert named["dcgan"][0] == always | {"penalty"}
@@ -92,8 +62,8 @@ def test_losses_that_are_asked_for(npz: str, tmp_path: Path) -> None:
 
 
 def test_cgan_learns_what_is_asked_for(npz: str, tmp_path: Path) -> None:
-    tiny = TINY | {"steps": 80, "batch": 24, "width": 8, "discriminator_width": 8}
-    list(train(CGAN(src=npz, lr=1e-2, diverse=0.0, **tiny), tmp_path / "out"))
+    tiny = FROM_NOISE | {"steps": 80, "batch": 24, "width": 8, "discriminator_width": 8}
+    list(run(CGAN(src=npz, lr=1e-2, diverse=0.0, **tiny), tmp_path / "out"))
     network: Any = checkpoints.load_from_noise(tmp_path / "out" / "generator.safetensors")
     labels = torch.arange(2).repeat_interleave(8)
     made: Tensor = network(torch.randn(16, 6, generator=torch.Generator().manual_seed(0)), labels)
@@ -102,10 +72,10 @@ def test_cgan_learns_what_is_asked_for(npz: str, tmp_path: Path) -> None:
 
 
 def test_init_takes_the_networks_over(npz: str, tmp_path: Path) -> None:
-    config = configs(npz)["cgan"]
-    list(train(config, tmp_path / "first"))
+    config = tiny_from_noise(npz)["cgan"]
+    list(run(config, tmp_path / "first"))
     still = CGAN(**vars(config) | {"steps": 1, "lr": 0.0})
-    [step] = train(still, tmp_path / "second", init=tmp_path / "first" / CHECKPOINT)
+    [step] = run(still, tmp_path / "second", init=tmp_path / "first" / CHECKPOINT)
     assert step.saved
     before, after = (read_checkpoint(tmp_path / name / CHECKPOINT) for name in ("first", "second"))
     assert same(before["generator"]["first.weight"], after["generator"]["first.weight"])
@@ -278,4 +248,4 @@ def test_a_conditional_generator_needs_classes(labels: Any, said: str, tmp_path:
     arrays = {"x_train": np.zeros((4, 16, 16), np.uint8)} | ({} if labels is None else {"y_train": labels})
     np.savez(path := tmp_path / "one.npz", **arrays)
     with pytest.raises(TrainingError, match=f"has {said}; .* or train a dcgan"):
-        next(train(CGAN(src=str(path), **TINY), tmp_path / "out"))
+        next(run(CGAN(src=str(path), **FROM_NOISE), tmp_path / "out"))

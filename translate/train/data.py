@@ -15,6 +15,7 @@ from translate import images
 from translate.errors import ImageError, TrainingError
 
 Pixels = npt.NDArray[np.uint8]
+Share = slice | Tensor  # of what is drawn: which of it is wanted
 log = logging.getLogger(__name__)
 
 MIN_IMAGES = 2
@@ -111,7 +112,7 @@ class Crops:
             raise TrainingError(f"crops of {size} do not fit into images with a short side of {load[0]} to {load[1]}")
         return cls(load_folders(folders, lambda pixels: shrink(pixels, load[1])), size, load)
 
-    def draw(self, count: int, share: slice = slice(None)) -> list[Pixels]:
+    def draw(self, count: int, share: Share = slice(None)) -> list[Pixels]:
         """Draw `count` crops, and give those in `share`, each (size, size, C)."""
         crops = []
         for image, short, down, across, mirror in torch.rand(count, 5)[share].tolist():
@@ -123,7 +124,7 @@ class Crops:
             crops.append(crop[:, ::-1] if mirror < 0.5 else crop)
         return crops
 
-    def batch(self, count: int, share: slice = slice(None)) -> Tensor:
+    def batch(self, count: int, share: Share = slice(None)) -> Tensor:
         """Draw `count` crops, and give those in `share`: (B, 3, size, size) in [-1, 1], channels_last."""
         return to_tensor(np.stack(self.draw(count, share))) * 2 - 1
 
@@ -156,7 +157,7 @@ class SuperResolutionPatches:
         self.low = [_bicubic(pixels, scale) for pixels in self.high]
         self.areas = torch.tensor([float(low.shape[0] * low.shape[1]) for low in self.low])
 
-    def batch(self, count: int, share: slice = slice(None)) -> tuple[Tensor, Tensor]:
+    def batch(self, count: int, share: Share = slice(None)) -> tuple[Tensor, Tensor]:
         """Draw `count` pairs, and give those in `share`, both in [0, 1].
 
         Returns:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from translate.errors import TrainingError
 from translate.images import is_image
-from translate.train.data import load_folders, shrink
+from translate.train.data import Share, load_folders, shrink
 
 Pixels = npt.NDArray[np.uint8]
 log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ class Pictures:
         of = f" of {len(self.classes)} classes" if self.classes else ""
         log.info("%d pictures%s, %d×%d, %s", len(pixels), of, size, size, "grey" if self.channels == 1 else "RGB")
 
-    def batch(self, count: int, share: slice = slice(None)) -> tuple[Tensor, Tensor]:
+    def batch(self, count: int, share: Share = slice(None)) -> tuple[Tensor, Tensor]:
         """Draw pictures (count, C, size, size) in [-1, 1] and their labels (count,), and return a share of them."""
         chosen = torch.randint(len(self.pixels), (count,))[share]
         mirrored = torch.rand(count, 1, 1, 1)[share] < (0.5 if self.mirror else 0.0)

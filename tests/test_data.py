@@ -8,11 +8,11 @@ import pytest
 import torch
 from PIL import Image
 from runs import save_images
-from torch import nn
 
 from translate.errors import TrainingError
 from translate.train import data
 from translate.train.options import SRGAN, CycleGAN
+from translate.train.patches import SuperResolutionPatches
 
 
 def test_broken_and_small_images_are_named_and_skipped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -22,7 +22,7 @@ def test_broken_and_small_images_are_named_and_skipped(tmp_path: Path, caplog: p
     (folder / "folder.jpg").mkdir()
     Image.new("RGB", (31, 100)).save(folder / "narrow.png")
     with caplog.at_level(logging.WARNING):
-        patches = data.SuperResolutionPatches([folder], 8, 4)
+        patches = SuperResolutionPatches([folder], 8, 4)
     assert len(patches.high) == 2
     named = {record.getMessage().split(":")[0].rpartition("skipped ")[2] for record in caplog.records}
     assert named == {str(folder / name) for name in ("cut.png", "folder.jpg", "narrow.png")}
@@ -55,7 +55,7 @@ def test_crops_larger_than_the_images_are_an_error(two: CycleGAN, size: int, loa
 
 def test_crops_come_from_torch_s_random_numbers_alone(two: CycleGAN, one: SRGAN) -> None:
     crops = data.Crops.of_folders([Path(two.a)], 32, (34, 40))
-    patches = data.SuperResolutionPatches([Path(one.hr[0])], 8, 4)
+    patches = SuperResolutionPatches([Path(one.hr[0])], 8, 4)
     batches = []
     for other_seed in range(2):
         np.random.seed(other_seed)
@@ -94,58 +94,3 @@ def test_crops_have_the_whole_range(tmp_path: Path) -> None:
     torch.manual_seed(0)
     batch = data.Crops.of_folders([tmp_path], 8, (8, 12)).batch(20)
     assert set(batch.unique().tolist()) == {-1.0, 1.0}
-
-
-def test_low_and_high_patches_show_the_same_in_all_orientations(tmp_path: Path) -> None:
-    """Of images that are just one patch: the eight orientations of the whole, in both alike."""
-    folder = save_images(tmp_path / "hr", 2, (16, 16))
-    patches = data.SuperResolutionPatches([folder], 8, 2)
-    torch.manual_seed(0)
-    low, high = patches.batch(150)
-    assert low.shape == (150, 3, 8, 8)
-    assert high.shape == (150, 3, 16, 16)
-    assert 0 <= high.min() < high.max() <= 1
-
-    def orientations(pixels: np.ndarray) -> list[bytes]:
-        turned = [np.rot90(pixels, turn) for turn in range(4)]
-        return [view.tobytes() for one in turned for view in (one, one[:, ::-1])]
-
-    known = [
-        pair
-        for pixels, small in zip(patches.high, patches.low, strict=True)
-        for pair in zip(orientations(small), orientations(pixels), strict=True)
-    ]
-    drawn = [
-        tuple((image * 255).round().byte().permute(1, 2, 0).contiguous().numpy().tobytes() for image in pair)
-        for pair in zip(low, high, strict=True)
-    ]
-    assert set(drawn) == set(known)
-    assert len(set(known)) == 16
-
-
-def test_low_patches_are_reductions_of_the_high_ones(tmp_path: Path) -> None:
-    patches = data.SuperResolutionPatches([save_images(tmp_path / "hr", 2, (50, 43))], 8, 4)
-    torch.manual_seed(0)
-    low, high = patches.batch(10)
-    averaged = nn.functional.avg_pool2d(high, 4)
-    assert (averaged - low).abs().mean() < 0.01  # smooth images: off by one low pixel it is 0.05
-    shifted = (averaged[..., 1:] - low[..., :-1]).abs().mean()
-    assert shifted > 0.03
-
-
-def test_low_images_are_the_benchmarks_bicubic_reduction(tmp_path: Path) -> None:
-    """Pillow's, which has the same kernel, up to the rounding between its two passes."""
-    folder = save_images(tmp_path / "hr", 2, (48, 40))
-    patches = data.SuperResolutionPatches([folder], 8, 4)
-    for path, low in zip(sorted(folder.iterdir()), patches.low, strict=True):
-        with Image.open(path) as picture:
-            expected = np.asarray(picture.resize((12, 10), Image.Resampling.BICUBIC))
-        assert np.abs(low.astype(int) - expected).max() <= 1
-
-
-def test_large_images_are_drawn_more_often(tmp_path: Path) -> None:
-    Image.new("RGB", (16, 16), "black").save(tmp_path / "0.png")
-    Image.new("RGB", (48, 16), "white").save(tmp_path / "1.png")
-    torch.manual_seed(0)
-    low, _ = data.SuperResolutionPatches([tmp_path], 8, 2).batch(400)
-    assert low.mean().item() == pytest.approx(0.75, abs=0.06)

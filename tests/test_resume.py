@@ -27,8 +27,9 @@ def test_cyclegan_cut_and_resumed_is_the_whole_run(two: CycleGAN, tmp_path: Path
     assert set(results(tmp_path / "cut")) == {"a2b.safetensors", "b2a.safetensors", "samples.png"}
 
 
-def test_srgan_cut_and_resumed_is_the_whole_run(one: SRGAN, tmp_path: Path) -> None:
-    assert_cut_is_whole(one, tmp_path, 3)
+@pytest.mark.parametrize("degradation", ["bicubic", "realistic"])
+def test_srgan_cut_and_resumed_is_the_whole_run(one: SRGAN, tmp_path: Path, degradation: Any) -> None:
+    assert_cut_is_whole(replace(one, degradation=degradation), tmp_path, 3)
     assert set(results(tmp_path / "cut")) == {"srresnet.safetensors", "samples.png"}
 
 

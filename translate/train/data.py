@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from translate import images
@@ -133,54 +132,6 @@ class Crops:
         pixels = np.concatenate([image[::8, ::8].reshape(-1, 3) for image in self.images])
         x = torch.atanh((torch.from_numpy(pixels).float() / 127.5 - 1).clamp(-0.99, 0.99))
         return x.mean(0), x.std(0)
-
-
-class SuperResolutionPatches:
-    """Random patches of photographs and of their bicubic reductions, in the eight orientations.
-
-    The reduction is that of the benchmarks: antialiased bicubic (a = -1/2), of the whole image, rounded to 8 bits.
-
-    Args:
-        folders: high-resolution images.
-        patch: side of a low-resolution patch, in pixels.
-        scale: how many times the high-resolution side is longer.
-    """
-
-    def __init__(self, folders: list[Path], patch: int, scale: int) -> None:
-        self.patch, self.scale = patch, scale
-
-        def crop(pixels: Pixels) -> Pixels | None:
-            h, w = (n // scale * scale for n in pixels.shape[:2])
-            return pixels[:h, :w] if min(h, w) >= patch * scale else None
-
-        self.high = load_folders(folders, crop)
-        self.low = [_bicubic(pixels, scale) for pixels in self.high]
-        self.areas = torch.tensor([float(low.shape[0] * low.shape[1]) for low in self.low])
-
-    def batch(self, count: int, share: Share = slice(None)) -> tuple[Tensor, Tensor]:
-        """Draw `count` pairs, and give those in `share`, both in [0, 1].
-
-        Returns:
-            low: (B, 3, patch, patch).
-            high: (B, 3, patch·scale, patch·scale).
-        """
-        p, s = self.patch, self.scale
-        lows: list[Pixels] = []
-        highs: list[Pixels] = []
-        drawn = torch.multinomial(self.areas, count, replacement=True)[share].tolist()
-        for index, (down, across, turn, mirror) in zip(drawn, torch.rand(count, 4)[share].tolist(), strict=True):
-            low, high = self.low[index], self.high[index]
-            y, x = int(down * (low.shape[0] - p + 1)), int(across * (low.shape[1] - p + 1))
-            for source, side, k, out in ((low, p, 1, lows), (high, p * s, s, highs)):
-                patch = np.rot90(source[y * k : y * k + side, x * k : x * k + side], int(turn * 4))
-                out.append(patch[:, ::-1] if mirror < 0.5 else patch)
-        return to_tensor(np.stack(lows)), to_tensor(np.stack(highs))
-
-
-def _bicubic(pixels: Pixels, scale: int) -> Pixels:
-    x = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None].float()
-    small = F.interpolate(x, scale_factor=1 / scale, mode="bicubic", antialias=True)
-    return small[0].permute(1, 2, 0).round().clamp(0, 255).byte().numpy()
 
 
 def to_tensor(batch: Pixels) -> Tensor:

@@ -26,9 +26,7 @@ def test_low_and_high_patches_show_the_same_in_all_orientations(tmp_path: Path) 
         return [view.tobytes() for one in turned for view in (one, one[:, ::-1])]
 
     known = [
-        pair
-        for pixels, small in zip(patches.high, patches.low, strict=True)
-        for pair in zip(orientations(small), orientations(pixels), strict=True)
+        pair for pixels, small in patches.images for pair in zip(orientations(small), orientations(pixels), strict=True)
     ]
     drawn = [
         tuple((image * 255).round().byte().permute(1, 2, 0).contiguous().numpy().tobytes() for image in pair)
@@ -52,7 +50,7 @@ def test_low_images_are_the_benchmarks_bicubic_reduction(tmp_path: Path) -> None
     """Pillow's, which has the same kernel, up to the rounding between its two passes."""
     folder = save_images(tmp_path / "hr", 2, (48, 40))
     patches = SuperResolutionPatches([folder], 8, 4)
-    for path, low in zip(sorted(folder.iterdir()), patches.low, strict=True):
+    for path, (_, low) in zip(sorted(folder.iterdir()), patches.images, strict=True):
         with Image.open(path) as picture:
             expected = np.asarray(picture.resize((12, 10), Image.Resampling.BICUBIC))
         assert np.abs(low.astype(int) - expected).max() <= 1

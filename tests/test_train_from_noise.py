@@ -13,6 +13,7 @@ from torch import Tensor
 
 from translate import checkpoints
 from translate.errors import TrainingError
+from translate.train import files
 from translate.train.collapse import WARM_UP, Diversity, alike
 from translate.train.labelled import Pictures
 from translate.train.losses import discriminator_loss, generator_loss
@@ -241,6 +242,15 @@ def test_folders_that_do_not_fit(tmp_path: Path, photo: Photo) -> None:
         Pictures(tmp_path / "set", 16)
     with pytest.raises(TrainingError, match="neither a folder nor"):
         Pictures(tmp_path / "nothing")
+
+
+def test_pictures_that_do_not_fit_into_memory(tmp_path: Path, photo: Photo, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "b"):
+        photo(tmp_path / "set" / f"{name}.png", 20, 20)
+    monkeypatch.setattr(files, "memory", lambda: 2000)
+    with pytest.raises(TrainingError, match=r"set: 2 pictures do not fit into memory; choose a smaller --size"):
+        Pictures(tmp_path / "set")
+    assert Pictures(tmp_path / "set", 16).size == 16
 
 
 @pytest.mark.parametrize(("labels", "said"), [(np.zeros(4, int), "one class only, 0"), (None, "no labels")])

@@ -1,81 +1,16 @@
-"""Training images: decoded once, kept as bytes, cut into random patches."""
+"""Random crops of training images."""
 
-import logging
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from translate import images
-from translate.errors import ImageError, TrainingError
+from translate.errors import TrainingError
+from translate.train.files import Images, Pixels, load_folders
 
-Pixels = npt.NDArray[np.uint8]
 Share = slice | Tensor  # of what is drawn: which of it is wanted
-log = logging.getLogger(__name__)
-
-MIN_IMAGES = 2
-
-
-def files_in(folder: Path) -> list[Path]:
-    """The image files below a folder, sorted.
-
-    Raises:
-        TrainingError: there is no such folder.
-    """
-    if not folder.is_dir():
-        raise TrainingError(f"{folder} is no folder")
-    return sorted(path for path in folder.rglob("*") if images.is_image(path))
-
-
-def read_rgb(path: Path) -> Pixels:
-    """One image as (H, W, 3) uint8; an ImageError where it is broken."""
-    pixels = images.read(path).pixels
-    return pixels if pixels.dtype == np.uint8 else (pixels / 257).round().astype(np.uint8)
-
-
-def load_all(paths: list[Path], read: Callable[[Path], Pixels | None], where: str) -> list[Pixels]:
-    """Read images, in their order; a broken one, or one that is too small, is named in the log and skipped.
-
-    Args:
-        paths: of the images.
-        read: one image as it is to be kept; None where it is too small.
-        where: they come from, for messages.
-
-    Raises:
-        TrainingError: too few images are left.
-    """
-    kept = []
-    for path in paths:
-        try:
-            pixels = read(path)
-        except ImageError as error:
-            log.warning("skipped %s: %s", path, error)
-            continue
-        if pixels is None:
-            log.warning("skipped %s: it is too small", path)
-        else:
-            kept.append(pixels)
-    if len(kept) < MIN_IMAGES:
-        raise TrainingError(f"{where}: {len(kept)} usable images; at least {MIN_IMAGES} are needed")
-    log.info("%d images in %s", len(kept), where)
-    return kept
-
-
-def load_folders(folders: list[Path], prepare: Callable[[Pixels], Pixels | None]) -> list[Pixels]:
-    """Read every image below the folders, as `load_all` does.
-
-    Raises:
-        TrainingError: a folder is missing, is given twice, or too few images are left.
-    """
-    where = ", ".join(map(str, folders))
-    if len({folder.resolve() for folder in folders}) < len(folders):
-        raise TrainingError(f"the same folder is given twice: {where}")
-    paths = [path for folder in folders for path in files_in(folder)]
-    return load_all(paths, lambda path: prepare(read_rgb(path)), where)
 
 
 def shrink(pixels: Pixels, short_side: int) -> Pixels:
@@ -101,7 +36,7 @@ class Crops:
         load: smallest and largest short side that an image is resized to.
     """
 
-    def __init__(self, images: list[Pixels], size: int, load: tuple[int, int]) -> None:
+    def __init__(self, images: Images[Pixels], size: int, load: tuple[int, int]) -> None:
         self.images, self.size, self.load = images, size, load
 
     @classmethod

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from translate.errors import TrainingError
-from translate.train.data import Crops, Pixels, Share, files_in, load_all, load_folders, read_rgb, shrink, to_tensor
+from translate.train.data import Crops, Share, shrink, to_tensor
+from translate.train.files import Images, Pixels, files_in, load_folders, read_rgb
 
 
 class Pairs:
@@ -67,7 +68,7 @@ def of_two_folders(a: Path, b: Path, size: int, load: tuple[int, int]) -> Pairs:
     def both(path: Path) -> Pixels:
         return _together(read_rgb(path), read_rgb(partners[path]), load[1])
 
-    return Pairs(Crops(load_all(sorted(partners), both, f"{a} and {b}"), size, load))
+    return Pairs(Crops(Images(sorted(partners), both, f"{a} and {b}"), size, load))
 
 
 def side_by_side(folder: Path, direction: str, size: int, load: tuple[int, int]) -> Pairs:

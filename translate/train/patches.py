@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from translate.train.damage.lowres import degrade
-from translate.train.data import Pixels, Share, load_folders, to_tensor
+from translate.train.data import Share, to_tensor
+from translate.train.files import Pixels, load_folders
 
 
 class SuperResolutionPatches:
@@ -28,13 +29,15 @@ class SuperResolutionPatches:
     ) -> None:
         self.patch, self.scale, self.realistic = patch, scale, degradation == "realistic"
 
-        def crop(pixels: Pixels) -> Pixels | None:
+        def sample(pixels: Pixels) -> tuple[Pixels, ...] | None:
             h, w = (n // scale * scale for n in pixels.shape[:2])
-            return pixels[:h, :w] if min(h, w) >= patch * scale else None
+            high = pixels[:h, :w]
+            if min(h, w) < patch * scale:
+                return None
+            return (high,) if self.realistic else (high, _bicubic(high, scale))
 
-        self.high = load_folders(folders, crop)
-        self.low = [] if self.realistic else [_bicubic(pixels, scale) for pixels in self.high]
-        self.areas = torch.tensor([float(high.shape[0] * high.shape[1]) for high in self.high])
+        self.images = load_folders(folders, sample)
+        self.areas = torch.tensor([float(height * width) for height, width, _ in self.images.shapes])
 
     def batch(self, count: int, share: Share = slice(None)) -> tuple[Tensor, Tensor]:
         """Draw `count` pairs, and give those in `share`, both in [0, 1].
@@ -50,14 +53,14 @@ class SuperResolutionPatches:
         places = torch.rand(count, 4)[share].tolist()
         seeds = torch.randint(2**62, (count,))[share].tolist() if self.realistic else [0] * len(drawn)
         for index, (down, across, turn, mirror), seed in zip(drawn, places, seeds, strict=True):
-            high = self.high[index]
+            high, *low = self.images[index]
             y, x = int(down * (high.shape[0] // s - p + 1)), int(across * (high.shape[1] // s - p + 1))
             high = _turned(high[y * s : (y + p) * s, x * s : (x + p) * s], turn, mirror)
             highs.append(high)
             if self.realistic:
                 lows.append(_poor(high, s, seed))
             else:
-                lows.append(_turned(self.low[index][y : y + p, x : x + p], turn, mirror))
+                lows.append(_turned(low[0][y : y + p, x : x + p], turn, mirror))
         return to_tensor(np.stack(lows)), to_tensor(np.stack(highs))
 
 

@@ -21,8 +21,7 @@ NIGHT = ("cyclegan", "--to", "night", "--preset", "ultrafast", "--src")
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def here(inside: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(segments, "FRAMES", 4)
 
 

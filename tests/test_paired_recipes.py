@@ -8,7 +8,18 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from runs import Options, first, losses, needs_features, results, run, same, save_images
+from runs import (
+    first,
+    losses,
+    needs_features,
+    results,
+    run,
+    same,
+    save_images,
+    tiny_colourise,
+    tiny_pix2pix,
+    tiny_restore,
+)
 from torch import Tensor
 
 from translate import checkpoints
@@ -16,7 +27,7 @@ from translate.errors import InputError, TrainingError
 from translate.models.colouriser import grid
 from translate.train import colourise, pairs, restore
 from translate.train.data import Crops
-from translate.train.options import Colourise, Pix2Pix, Restore
+from translate.train.options import Colourise, Pix2Pix, Restore, Run
 from translate.train.state import CHECKPOINT, read_checkpoint
 
 TINY: dict[str, Any] = {"steps": 6, "ema": 0.9}
@@ -29,21 +40,20 @@ def photos(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def drawings(photos: Path) -> Pix2Pix:
-    network: dict[str, Any] = {"generator": "resnet", "width": 4, "blocks": 1, "discriminator_width": 4}
-    return Pix2Pix(photos=(str(photos),), size=32, load=(32, 40), **network, **TINY)
+    return tiny_pix2pix(photos)
 
 
 @pytest.fixture
 def restoring(photos: Path) -> Restore:
-    return Restore(photos=(str(photos),), batch=2, size=32, load=(32, 40), width=4, **TINY)
+    return tiny_restore(photos)
 
 
 @pytest.fixture
 def colouring(photos: Path) -> Colourise:
-    return Colourise(photos=(str(photos),), batch=2, size=32, load=(32, 40), width=8, **TINY)
+    return tiny_colourise(photos)
 
 
-def assert_cut_is_whole(config: Options, tmp_path: Path, name: str) -> None:
+def assert_cut_is_whole(config: Run, tmp_path: Path, name: str) -> None:
     whole = list(run(config, tmp_path / "whole"))
     begun = first(config, tmp_path / "cut", 3)
     torch.manual_seed(12345)  # whatever happened in between
@@ -80,7 +90,7 @@ def test_colourise_cut_and_resumed_is_the_whole_run(colouring: Colourise, tmp_pa
 
 @pytest.mark.parametrize("recipe", ["drawings", "restoring"])
 def test_accumulated_batches_are_one_large_one(recipe: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    config: Options = replace(request.getfixturevalue(recipe), batch=4, steps=2)
+    config: Run = replace(request.getfixturevalue(recipe), batch=4, steps=2)
     large, small = (
         losses(list(run(c, tmp_path / str(c.batch)))) for c in (config, replace(config, batch=2, accumulate=2))
     )

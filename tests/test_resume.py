@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 import torch
-from runs import Options, first, losses, needs_features, results, run, same
+from runs import first, losses, needs_features, results, run, same
 
 from translate.errors import TrainingError
-from translate.train.options import SRGAN, CycleGAN
+from translate.train.options import SRGAN, CycleGAN, Run
 from translate.train.state import CHECKPOINT, read_checkpoint
 
 
-def assert_cut_is_whole(config: Options, tmp_path: Path, cut: int) -> None:
+def assert_cut_is_whole(config: Run, tmp_path: Path, cut: int) -> None:
     whole = list(run(config, tmp_path / "whole"))
     assert [(step.number, step.of) for step in whole] == [(number, 6) for number in range(1, 7)]
     begun = first(config, tmp_path / "cut", cut)
@@ -27,8 +27,9 @@ def test_cyclegan_cut_and_resumed_is_the_whole_run(two: CycleGAN, tmp_path: Path
     assert set(results(tmp_path / "cut")) == {"a2b.safetensors", "b2a.safetensors", "samples.png"}
 
 
-def test_srgan_cut_and_resumed_is_the_whole_run(one: SRGAN, tmp_path: Path) -> None:
-    assert_cut_is_whole(one, tmp_path, 3)
+@pytest.mark.parametrize("degradation", ["bicubic", "realistic"])
+def test_srgan_cut_and_resumed_is_the_whole_run(one: SRGAN, tmp_path: Path, degradation: Any) -> None:
+    assert_cut_is_whole(replace(one, degradation=degradation), tmp_path, 3)
     assert set(results(tmp_path / "cut")) == {"srresnet.safetensors", "samples.png"}
 
 

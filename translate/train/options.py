@@ -114,6 +114,13 @@ class SRGAN(Adversarial):
     batch: Batch = 16
     patch: Annotated[int, About("Side of a small patch, in pixels.", 8)] = 32
     scale: Annotated[int, About("Enlargement: 2, 4 or 8.")] = 4
+    degradation: Annotated[
+        Literal["bicubic", "realistic"],
+        About(
+            "How photographs are made small. bicubic: cleanly, as in the benchmarks; realistic: with blur, noise and "
+            "JPEG, at random."
+        ),
+    ] = "bicubic"
     width: Width = 64
     blocks: Blocks = 16
     tail: Annotated[Literal["direct", "staged"], About("direct: quick; staged: as in the paper.")] = "direct"

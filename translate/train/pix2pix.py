@@ -18,7 +18,8 @@ from translate.models.pix2pix import UNetGenerator
 from translate.train import distributed
 from translate.train.accumulate import backward, passes
 from translate.train.augment import DRAWS, diffaugment
-from translate.train.data import Crops, Pixels
+from translate.train.data import Crops
+from translate.train.files import Pixels
 from translate.train.guard import Guard
 from translate.train.losses import discriminator_loss, generator_loss, penalty
 from translate.train.options import Pix2Pix

@@ -18,10 +18,10 @@ from translate.models.srgan import SRResNet
 from translate.train import distributed
 from translate.train.accumulate import backward, passes
 from translate.train.augment import DRAWS, diffaugment
-from translate.train.data import SuperResolutionPatches
 from translate.train.guard import Guard
 from translate.train.losses import discriminator_loss, generator_loss, grid, penalty
 from translate.train.options import SRGAN
+from translate.train.patches import SuperResolutionPatches
 from translate.train.projected import ProjectedDiscriminator
 from translate.train.sheet import save_sheet
 from translate.train.state import Checkpoint, Ema, Step, cosine, read_checkpoint, restore
@@ -49,7 +49,8 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
     device = torch.device(config.device)
-    patches = SuperResolutionPatches([Path(folder) for folder in config.hr], config.patch, config.scale)
+    folders = [Path(folder) for folder in config.hr]
+    patches = SuperResolutionPatches(folders, config.patch, config.scale, config.degradation)
 
     def build() -> SRResNet:
         return placed(SRResNet(config.width, config.blocks, config.scale, config.tail), device)

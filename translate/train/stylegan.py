@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from translate.errors import TrainingError
 from translate.features import FeatureNetwork
+from translate.models import across
 from translate.models.layers import placed
 from translate.models.stylegan import StyleDiscriminator, StyleGenerator
 from translate.train import adversarial
@@ -66,9 +67,10 @@ class PathLength(nn.Module):
         network = cast(StyleGenerator, generator)
         ws = network.mapping(z)[:, None].expand(-1, network.styles, -1)
         picture = network.synthesise(ws)
-        direction = torch.randn_like(picture) / network.size
+        whole = across.total(len(picture)), *picture.shape[1:]
+        direction = across.own(torch.randn(whole, device=picture.device)) / network.size
         (slope,) = torch.autograd.grad((picture * direction).sum(), ws, create_graph=True)
         length = slope.square().sum(2).mean(1).sqrt()
-        self.mean.lerp_(length.detach().mean(), 0.01)
+        self.mean.lerp_(across.mean(length.detach().mean()), 0.01)
         loss: Tensor = self.weight * (length - self.mean).square().mean()
         return loss

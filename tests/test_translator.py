@@ -15,6 +15,7 @@ from translate.device import choose_device, choose_precision
 from translate.engine import Translator
 from translate.errors import ImageError, InputError
 from translate.images import Picture
+from translate.images.scale import resized
 from translate.models import Model
 
 # One picture
@@ -44,7 +45,7 @@ def test_padding_is_a_reflection() -> None:
     network = Fake()
     network.register_forward_pre_hook(lambda _, x: fed.append(x[0]))
     translate = ready(network, multiple_of=4)
-    translate._networks["fp32"] = network
+    translate._network.placed["fp32"] = network
     picture = flat(3, 6)
     translate([picture])
     seen = fed[0][0].permute(1, 2, 0).mul(255).round().numpy()
@@ -177,12 +178,12 @@ def test_too_little_memory_is_said_before_computing(
     if fits:
         assert translate([picture])[0][0].pixels.shape == (64, 96, 3)
         return
-    monkeypatch.setattr(translate, "_networks", {})  # nothing may be computed
+    monkeypatch.setattr(translate._network, "placed", {})  # nothing may be computed
     with pytest.raises(ImageError, match=r"needs about 0.0 GB of memory, 0.0 GB are free; .* --size (\d+)") as caught:
         translate([picture])
     side = int(str(caught.value).split("--size ")[1].split()[0])
-    again = translator.resized(picture, side, 10**6)
-    monkeypatch.setattr(translate, "_networks", {"fp32": Fake()})
+    again = resized(picture, side, 10**6)
+    monkeypatch.setattr(translate._network, "placed", {"fp32": Fake()})
     assert translate([again])[0][0].pixels.shape[0] == side  # the advice is good
 
 

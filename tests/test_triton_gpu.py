@@ -61,9 +61,11 @@ def test_more_than_two_to_the_31_elements(memory_format: torch.memory_format) ->
 @pytest.mark.parametrize("side", [64, 512])
 def test_a_cuda_graph_replays_it(side: int, memory_format: torch.memory_format) -> None:
     x, residual = pair((2, 64, side, side), torch.float16, memory_format)
+    dense = dense_block(64, torch.float16)
     calls: list[Callable[[], Tensor]] = [
         lambda: kernels.instance_norm(x, residual=residual, activation="relu", backend="triton"),
         lambda: kernels.bias_leaky_relu(x, residual[0, :, 0, 0].contiguous(), backend="triton"),
+        lambda: kernels.dense_block(x, *dense, backend="triton"),
     ]
     for call in calls:
         call()  # compiles it
@@ -74,3 +76,37 @@ def test_a_cuda_graph_replays_it(side: int, memory_format: torch.memory_format) 
         x.normal_()
         graph.replay()
         assert torch.equal(y, call())
+
+
+def dense_block(channels: int, dtype: torch.dtype) -> tuple[list[Tensor], list[Tensor]]:
+    """Weights and biases of a dense block that grows by 32."""
+    torch.manual_seed(0)
+    shapes = [(32 if n < 4 else channels, channels + 32 * n, 3, 3) for n in range(5)]
+    weights = [torch.randn(shape, device="cuda", dtype=dtype) / (9 * shape[1]) ** 0.5 for shape in shapes]
+    weights = [weight.contiguous(memory_format=torch.channels_last) for weight in weights]
+    return weights, [torch.randn(shape[0], device="cuda", dtype=dtype) for shape in shapes]
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@pytest.mark.parametrize("shape", [(1, 64, 270, 480), (2, 64, 31, 31), (1, 40, 1, 1)])
+@torch.inference_mode()
+def test_dense_block(shape: tuple[int, ...], dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn.conv, "fp32_precision", "ieee")  # type: ignore[attr-defined]
+    weights, biases = dense_block(shape[1], dtype)
+    x, residual = pair(shape, dtype, torch.channels_last)
+    y, again = (kernels.dense_block(x, weights, biases, residual=residual, backend="triton") for _ in range(2))
+    assert torch.equal(y, again)
+    wide = [[t.double() for t in kind] for kind in ([x], weights, biases, [residual])]
+    expected = kernels.dense_block(wide[0][0], *wide[1:3], residual=wide[3][0], backend="reference")
+    torch.testing.assert_close(y.double(), expected, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
+
+
+@torch.inference_mode()
+def test_a_dense_block_of_more_than_two_to_the_31_elements() -> None:
+    if torch.cuda.mem_get_info()[0] < 24 * 2**30:
+        pytest.skip("needs 24 GiB of GPU memory")
+    weights, biases = dense_block(64, torch.float16)
+    x = torch.empty((6, 64, 1080, 1920), device="cuda", dtype=torch.float16).normal_()  # 192 channels in the buffer
+    x = x.contiguous(memory_format=torch.channels_last)
+    y = kernels.dense_block(x, weights, biases, backend="triton")
+    assert torch.equal(y[-1:], kernels.dense_block(x[-1:], weights, biases, backend="triton"))

@@ -29,6 +29,13 @@ def inside(row, column, pixels, channels, LAST: tl.constexpr):
 
 
 @triton.jit
+def reflected(place, size):
+    """Where the pixel at `place` comes from, which may lie outside of [0, size) by less than size."""
+    place = tl.abs(place)
+    return tl.where(place < size, place, 2 * (size - 1) - place)
+
+
+@triton.jit
 def affine(weight, bias, channel, mask):
     scale = 1.0 if weight is None else tl.load(weight + channel, mask, 0.0).to(tl.float32)[None, :]
     shift = 0.0 if bias is None else tl.load(bias + channel, mask, 0.0).to(tl.float32)[None, :]
@@ -128,10 +135,13 @@ def merge_chunks(
 
 @triton.jit
 def normalise_tiles(
-    x, mean, m2, weight, bias, residual, y, pixels, channels, count, slope, eps,
-    LAST: tl.constexpr, ACTIVATION: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
+    x, mean, m2, weight, bias, residual, y, pixels, channels, height, width, count, slope, eps,
+    LAST: tl.constexpr, ACTIVATION: tl.constexpr, PAD: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
-    """Normalise with the mean and the sum of squared deviations of `count` pixels, (B, C) each."""
+    """Normalise with the mean and the sum of squared deviations of `count` pixels, (B, C) each.
+
+    The `pixels` are those of y, which is larger than x, (height, width), by PAD reflected ones on each side.
+    """
     blocks, tiles = tl.cdiv(channels, BLOCK_C), tl.cdiv(pixels, BLOCK_P)
     first, program = tl.program_id(0) % blocks * BLOCK_C, tl.program_id(0) // blocks
     sample, pixel = program // tiles, program % tiles * BLOCK_P
@@ -143,7 +153,13 @@ def normalise_tiles(
     rstd = tl.rsqrt(tl.load(m2 + out, wanted, 0.0) / count + eps)
     middle = tl.load(mean + out, wanted, 0.0)
     scale, shift = affine(weight, bias, first + column, wanted)
-    result = (tl.load(x + at, mask, 0.0).to(tl.float32) - middle[None, :]) * (rstd[None, :] * scale) + shift
+    source = at
+    if PAD:
+        across, down = (pixel + row) % (width + 2 * PAD) - PAD, (pixel + row) // (width + 2 * PAD) - PAD
+        place = (reflected(down, height) * width + reflected(across, width)).to(tl.int64)
+        source = start_of(sample, 0, first, height * width, channels, LAST)
+        source += inside(place, column, height * width, channels, LAST)
+    result = (tl.load(x + source, mask, 0.0).to(tl.float32) - middle[None, :]) * (rstd[None, :] * scale) + shift
     if residual is not None:
-        result += tl.load(residual + at, mask, 0.0).to(tl.float32)
+        result += tl.load(residual + source, mask, 0.0).to(tl.float32)
     tl.store(y + at, activated(result, slope, ACTIVATION).to(y.dtype.element_ty), mask)

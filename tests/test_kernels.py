@@ -293,6 +293,8 @@ def test_instance_norm_refuses_one_pixel_in_torch_s_words() -> None:
         ((1, 3, 4, 4), {"weight": torch.ones(4)}, r"weight is \(4,\), but the input has 3 channels"),
         ((1, 3, 4, 4), {"bias": torch.ones(1)}, r"bias is \(1,\), but the input has 3 channels"),
         ((1, 3, 4, 4), {"residual": torch.ones(1, 3, 4, 1)}, r"residual is \(1, 3, 4, 1\).* is \(1, 3, 4, 4\)"),
+        ((1, 3, 4, 5), {"pad": 4}, r"pad is 4; it must be less than the sides of the input, \(1, 3, 4, 5\)"),
+        ((1, 3, 4, 4), {"pad": -1}, "pad is -1; it must be"),
         ((1, 3, 4, 4), {"activation": "gelu"}, "'gelu'; known are 'none', 'relu' and 'leaky_relu'"),
         ((1, 3, 4, 4), {"activation": "leaky_relu", "slope": -0.1}, "slope is -0.1; it must be positive"),
     ],

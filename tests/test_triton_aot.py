@@ -41,6 +41,7 @@ GRAD = "_instance_norm_grad_kernels_triton:"
 HALF = "x:*fp16 weight:*fp32 bias:*fp32 residual:*fp16 y:*fp16 mean:*fp32 m2:*fp32 pixels:i32/16 channels:i32/16"
 BACK = "grad:*bf16 x:*bf16 y:*bf16 mean:*fp32 m2:*fp32 sums:*fp32 samples:i32 pixels:i32/16 channels:i32/16"
 ENDS = " slope:fp32 eps:fp32"
+TILED = " height:i32/16 width:i32/16 count:fp32" + ENDS
 WHOLE = " weight:*fp32 grad_x:*bf16 masked:*bf16" + ENDS
 PARTS = " means:*fp32 m2s:*fp32 pixels:i32/16 channels:i32/16 chunks:i32 chunk:i32/16"
 BIAS, GAIN = "_bias_act_triton:", " pixels:i32/16 channels:i32/16 slope:fp32 gain:fp32"
@@ -111,8 +112,11 @@ ROWS = [
     Row(NORM + "chunk_statistics", "x:*fp16" + PARTS, tiles(True, 32, 64), expected=WIDE),
     Row(NORM + "chunk_statistics", "x:*fp32" + PARTS, tiles(False, 2048, 1), expected=WIDE),
     Row(NORM + "merge_chunks", "x:*fp16 mean:*fp32 m2:*fp32" + PARTS, {"LAST": True, "BLOCK_J": 512, "BLOCK_C": 4}),
-    Row(NORM + "normalise_tiles", HALF + " count:fp32" + ENDS, norm(True, "relu", 32, 64), expected=WIDE),
-    Row(NORM + "normalise_tiles", HALF + " count:fp32" + ENDS, norm(False, "none", 2048, 1), expected=WIDE),
+    Row(NORM + "normalise_tiles", HALF + TILED, norm(True, "relu", 32, 64) | {"PAD": 0}, expected=WIDE),
+    Row(NORM + "normalise_tiles", HALF + TILED, norm(False, "none", 2048, 1) | {"PAD": 0}, expected=WIDE),
+    Row(NORM + "normalise_tiles", HALF + TILED, norm(True, "relu", 32, 64) | {"PAD": 1}, expected=WIDE),
+    Row(NORM + "normalise_tiles", HALF.replace("pixels:i32/16", "pixels:i32") + TILED,
+        norm(False, "leaky_relu", 2048, 1) | {"PAD": 3}),
     Row(GRAD + "grad_planes", BACK + WHOLE, norm(False, "relu", 16384, 1), 16, expected=WIDE),
     Row(GRAD + "grad_planes", BACK + WHOLE, norm(True, "leaky_relu", 512, 16), 16, expected=WIDE),
     Row(GRAD + "grad_chunk_sums", BACK + " chunks:i32 chunk:i32/16" + ENDS, norm(True, "relu", 32, 64), expected=WIDE),

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -111,6 +112,27 @@ def test_instance_norm_and_its_gradients_are_those_of_its_definition(
         torch.testing.assert_close(a.double(), b, rtol=4 * rtol, atol=4 * atol * scale**0.5)
 
 
+@pytest.mark.parametrize("backend", ["reference", "triton"])
+@pytest.mark.parametrize("layout", ["contiguous", "channels_last", "expanded"])
+@pytest.mark.parametrize(("shape", "pad"), [((2, 3, 2, 3), 1), ((1, 17, 5, 4), 3), ((1, 2, 13, 7), 3)])
+def test_the_result_reflected_and_its_gradients(
+    way: str, triton_device: str, backend: kernels.Backend, shape: tuple[int, ...], pad: int, layout: str
+) -> None:
+    values = [laid_out(normal(*shape, seed=n), layout) for n in (0, 1)]
+    inputs = [value.to(triton_device, torch.float32).requires_grad_() for value in values]
+    wide = [value.requires_grad_() for value in values]
+    y = kernels.instance_norm(inputs[0], residual=inputs[1], activation="leaky_relu", pad=pad, backend=backend)
+    expected = F.pad(definition(wide[0], residual=wide[1], activation="leaky_relu"), [pad] * 4, mode="reflect")
+    torch.testing.assert_close(y.double(), expected, rtol=1e-4, atol=1e-4)
+    assert y.is_contiguous() or layout != "contiguous"
+    assert y.is_contiguous(memory_format=torch.channels_last) or layout != "channels_last"
+    grad = laid_out(normal(*expected.shape, seed=2), layout)
+    results = [torch.autograd.grad(y, inputs, grad.to(y), retain_graph=True) for _ in range(2)]
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+    for a, b in zip(results[0], torch.autograd.grad(expected, wide, grad), strict=True):
+        torch.testing.assert_close(a.double(), b, rtol=1e-3, atol=1e-3)
+
+
 @pytest.mark.parametrize("layout", FORMATS)
 @pytest.mark.parametrize("offset", [1000.0, -30.0])
 def test_a_mean_that_is_large_beside_the_deviation(way: str, triton_device: str, layout: str, offset: float) -> None:
@@ -154,16 +176,18 @@ def test_the_same_bits_again_and_in_a_batch(way: str, triton_device: str, layout
     assert all(torch.equal(a[1:2], b) for a, b in zip(first, alone, strict=True))
 
 
-def test_a_gradient_penalty(triton_device: str) -> None:
+@pytest.mark.parametrize("pad", [0, 2])
+def test_a_gradient_penalty(triton_device: str, pad: int) -> None:
     values = [normal(2, 3, 4, 5), 1 + normal(3, seed=1) / 4]
 
     def penalty(function: Callable[..., Tensor], dtype: torch.dtype, **options: Any) -> tuple[Tensor, ...]:
         x, weight = (value.to(triton_device, dtype).requires_grad_() for value in values)
         y = function(x, weight, activation="leaky_relu", **options)
+        y = F.pad(y, [pad] * 4, mode="reflect") if function is definition and pad else y
         (grad,) = torch.autograd.grad(y.square().sum(), x, create_graph=True)
         return torch.autograd.grad(grad.square().sum(), (x, weight))
 
-    actual = penalty(kernels.instance_norm, torch.float32, backend="triton")
+    actual = penalty(kernels.instance_norm, torch.float32, backend="triton", pad=pad)
     for a, b in zip(actual, penalty(definition, torch.float64), strict=True):
         torch.testing.assert_close(a.double(), b, rtol=1e-3, atol=1e-3)
 
@@ -188,9 +212,10 @@ def test_the_operators_keep_torch_s_rules(op: Any, triton_device: str, layout: s
     x, residual = (laid_out(normal(2, 3, 4, 5, seed=seed).float(), layout).to(triton_device) for seed in (0, 1))
     weight, bias = normal(2, 3).float().to(triton_device)
     inputs = [t.requires_grad_() for t in (x, weight, bias, residual)]
-    torch.library.opcheck(op.instance_norm, (*inputs, "leaky_relu", 0.2, 1e-5))
+    torch.library.opcheck(op.instance_norm, (*inputs, "leaky_relu", 0.2, 1e-5, 0))
+    torch.library.opcheck(op.instance_norm, (*inputs, "relu", 0.2, 1e-5, 2), test_utils="test_faketensor")
     x = x.detach()
-    y, mean, m2 = op.instance_norm(x, None, None, None, "relu", 0.2, 1e-5)
+    y, mean, m2 = op.instance_norm(x, None, None, None, "relu", 0.2, 1e-5, 0)
     torch.library.opcheck(op.instance_norm_grad, (y, x, y, mean, m2, None, "relu", 0.2, 1e-5, True))
     torch.library.opcheck(op.instance_statistics, (x,))
     torch.library.opcheck(op.normalise, (x, mean, m2, 20, None, None, None, "relu", 0.2, 1e-5))

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from translate.kernels._activation import Activation, activate_, activation_grad, check_activation
 from translate.kernels._dispatch import Backend, choose
+from translate.kernels._statistics import instance_statistics, normalise
 
 
 def instance_norm(
@@ -52,8 +53,6 @@ def instance_norm(
         raise ValueError(
             f"pad is {pad}; it must be less than the sides of the input, {tuple(x.shape)}, and not below 0"
         )
-    if activation == "leaky_relu" and not slope > 0:  # the backward reads the sign of the input off the output
-        raise ValueError(f"slope is {slope}; it must be positive")
     check_activation(activation, slope)
     obstacle = None if x.numel() else f"{tuple(x.shape)} is empty"
     if choose("instance_norm", backend, (x, weight, bias, residual), obstacle):
@@ -64,6 +63,10 @@ def instance_norm(
     if torch.compiler.is_exporting():  # to ONNX, which has this operator; it takes no decisions that look at numbers
         y = F.instance_norm(x, weight=weight, bias=bias, eps=eps)
         y = activate_(y if residual is None else y + residual, activation, slope)
+    elif torch.compiler.is_compiling():  # the compiler joins plain operations, and takes no such decisions either
+        statistics = instance_statistics(x, backend="reference")
+        options = {"residual": residual, "activation": activation, "slope": slope, "eps": eps}
+        y = normalise(x, statistics, weight, bias, backend="reference", **options)  # type: ignore[arg-type]
     else:
         y = _InstanceNorm.apply(x, weight, bias, residual, activation, slope, eps)  # type: ignore[no-untyped-call]
     return F.pad(y, [pad] * 4, mode="reflect") if pad else y

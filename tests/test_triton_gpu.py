@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from kernel_cases import activate, assert_near, laid_out, normal, upsampled
 from torch import Tensor
 
 from translate import kernels
@@ -124,3 +125,43 @@ def test_a_dense_block_of_more_than_two_to_the_31_elements() -> None:
     x = x.contiguous(memory_format=torch.channels_last)
     y = kernels.dense_block(x, weights, biases, backend="triton")
     assert torch.equal(y[-1:], kernels.dense_block(x[-1:], weights, biases, backend="triton"))
+
+
+@pytest.mark.parametrize("dtype", list(TOLERANCE))
+@pytest.mark.parametrize("size", [(2, 256, 64, 64, 128), (1, 128, 135, 241, 64), (1, 64, 31, 31, 3)])
+def test_upsample_conv2d(dtype: torch.dtype, size: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn.conv, "fp32_precision", "ieee")  # type: ignore[attr-defined]
+    inputs, outputs = size[1], size[4]
+    x = laid_out(normal(*size[:4]).to("cuda", dtype), "channels_last")
+    weight, bias = (normal(outputs, inputs, 3, 3, seed=1) / (3 * inputs**0.5)).to(x), normal(outputs).to(x)
+    y = kernels.upsample_conv2d(x, weight, bias, padding="replicate", activation="relu", backend="triton")
+    assert_near(y, activate(upsampled(x, weight, bias, "replicate"), "relu", 0))
+
+
+def test_an_upsampled_tensor_of_more_than_two_to_the_31_elements() -> None:
+    x = torch.randn(5, 64, 1080, 1920, device="cuda", dtype=torch.float16)
+    x = x.contiguous(memory_format=torch.channels_last)
+    weight = torch.randn(64, 64, 3, 3, device="cuda", dtype=torch.float16) / 24
+    y = kernels.upsample_conv2d(x, weight, backend="triton")
+    assert y.numel() > 2**31
+    assert torch.equal(y[4:], kernels.upsample_conv2d(x[4:], weight, backend="triton"))
+    assert torch.equal(kernels.quantise(y)[4:], kernels.quantise(y[4:]))
+    shuffled = kernels.conv_pixel_shuffle(x, weight.repeat(4, 1, 1, 1), factor=2, backend="triton")
+    assert torch.equal(shuffled[4:], kernels.conv_pixel_shuffle(x[4:], weight.repeat(4, 1, 1, 1), backend="triton"))
+
+
+@torch.inference_mode()
+def test_a_cuda_graph_captures_the_end_of_a_network() -> None:
+    x, weight = torch.randn(1, 64, 32, 32, device="cuda"), torch.randn(64, 64, 3, 3, device="cuda") / 24
+
+    def network() -> Tensor:
+        y = kernels.upsample_conv2d(x, weight, padding="replicate", backend="triton")
+        return kernels.quantise(kernels.conv_pixel_shuffle(y, weight, backend="triton"), backend="triton")
+
+    expected = network()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        captured = network()
+    captured.zero_()
+    graph.replay()
+    assert torch.equal(captured, expected)

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from kernel_cases import laid_out, normal, plain_instance_norm
 from torch import Tensor
 
 from translate import kernels
@@ -33,34 +34,6 @@ layouts = st.sampled_from(["contiguous", "channels_last", "strided", "expanded"]
 activations = st.sampled_from(["none", "relu", "leaky_relu"])
 
 
-def normal(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-def laid_out(x: Tensor, layout: str) -> Tensor:
-    if layout == "strided":
-        return torch.stack((x, x), -1).flatten(3)[..., ::2]
-    if layout == "expanded":
-        return x[:, :1].expand(x.shape)
-    return x.contiguous(memory_format=FORMATS[layout])
-
-
-def definition(
-    x: Tensor,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    *,
-    residual: Tensor | None = None,
-    activation: str = "none",
-) -> Tensor:
-    var, mean = torch.var_mean(x, dim=(2, 3), correction=0, keepdim=True)
-    y = (x - mean) / torch.sqrt(var + 1e-5)
-    y = y if weight is None else y * weight[:, None, None]
-    y = y if bias is None else y + bias[:, None, None]
-    y = y if residual is None else y + residual
-    return y if activation == "none" else torch.where(y > 0, y, y * (0 if activation == "relu" else 0.2))
-
-
 @pytest.fixture(params=["whole planes", "chunks"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Both ways through the kernels, at sizes that the interpreter can do: "chunks" are of one or two small tiles."""
@@ -73,7 +46,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @brief
 @given(shapes, dtypes, layouts, layouts, activations, st.booleans(), st.booleans(), st.integers(0, 99))
-def test_instance_norm_and_its_gradients_are_those_of_its_definition(
+def test_instance_norm_and_its_gradients_are_those_of_its_plain_instance_norm(
     way: str,
     triton_device: str,
     shape: tuple[int, int, int, int],
@@ -93,7 +66,7 @@ def test_instance_norm_and_its_gradients_are_those_of_its_definition(
     wide = [None if t is None else t.detach().double().requires_grad_() for t in inputs]
 
     y = kernels.instance_norm(*inputs[:3], residual=inputs[3], activation=activation, backend="triton")
-    expected = definition(*wide[:3], residual=wide[3], activation=activation)
+    expected = plain_instance_norm(*wide[:3], residual=wide[3], activation=activation)
 
     assert y.dtype == dtype
     rtol, atol = TOLERANCE[dtype]
@@ -122,7 +95,7 @@ def test_the_result_reflected_and_its_gradients(
     inputs = [value.to(triton_device, torch.float32).requires_grad_() for value in values]
     wide = [value.requires_grad_() for value in values]
     y = kernels.instance_norm(inputs[0], residual=inputs[1], activation="leaky_relu", pad=pad, backend=backend)
-    expected = F.pad(definition(wide[0], residual=wide[1], activation="leaky_relu"), [pad] * 4, mode="reflect")
+    expected = F.pad(plain_instance_norm(wide[0], residual=wide[1], activation="leaky_relu"), [pad] * 4, mode="reflect")
     torch.testing.assert_close(y.double(), expected, rtol=1e-4, atol=1e-4)
     assert y.is_contiguous() or layout != "contiguous"
     assert y.is_contiguous(memory_format=torch.channels_last) or layout != "channels_last"
@@ -139,7 +112,7 @@ def test_a_mean_that_is_large_beside_the_deviation(way: str, triton_device: str,
     x = laid_out((normal(2, 5, 16, 17) + offset).float(), layout).to(triton_device)
     x[0, 0] -= offset
     y = kernels.instance_norm(x, backend="triton")
-    torch.testing.assert_close(y.double(), definition(x.double()), rtol=0, atol=1e-4)
+    torch.testing.assert_close(y.double(), plain_instance_norm(x.double()), rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("layout", FORMATS)
@@ -183,12 +156,12 @@ def test_a_gradient_penalty(triton_device: str, pad: int) -> None:
     def penalty(function: Callable[..., Tensor], dtype: torch.dtype, **options: Any) -> tuple[Tensor, ...]:
         x, weight = (value.to(triton_device, dtype).requires_grad_() for value in values)
         y = function(x, weight, activation="leaky_relu", **options)
-        y = F.pad(y, [pad] * 4, mode="reflect") if function is definition and pad else y
+        y = F.pad(y, [pad] * 4, mode="reflect") if function is plain_instance_norm and pad else y
         (grad,) = torch.autograd.grad(y.square().sum(), x, create_graph=True)
         return torch.autograd.grad(grad.square().sum(), (x, weight))
 
     actual = penalty(kernels.instance_norm, torch.float32, backend="triton", pad=pad)
-    for a, b in zip(actual, penalty(definition, torch.float64), strict=True):
+    for a, b in zip(actual, penalty(plain_instance_norm, torch.float64), strict=True):
         torch.testing.assert_close(a.double(), b, rtol=1e-3, atol=1e-3)
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from translate.kernels._activation import Activation, activation_grad
 from translate.kernels._activation_triton import activated
+from translate.kernels._convolution_triton import input_precision
 
 
 @triton.jit
@@ -116,11 +117,8 @@ def conv_up2(x: Tensor, weight: Tensor, bias: Tensor | None, replicate: bool, ac
     x = x.contiguous(memory_format=torch.channels_last)
     weight = weight.permute(2, 3, 0, 1).contiguous()
     out = _empty(x, outputs)
-    nvidia = torch.version.hip is None  # of AMD's matrix units all have float32, and few have tf32
-    allowed = torch.backends.cudnn.conv.fp32_precision == "tf32"  # type: ignore[attr-defined]
-    tf32 = nvidia and allowed and x.dtype == torch.float32
-    precision = "tf32" if tf32 else "ieee"
-    blocks = tiles(inputs, outputs, x.itemsize, precision)
+    how = input_precision(x)
+    blocks = tiles(inputs, outputs, x.itemsize, how)
     programs = 4 * triton.cdiv(b * h * w, blocks["BLOCK_M"]) * triton.cdiv(outputs, blocks["BLOCK_N"])
     with torch.cuda.device_of(x):  # type: ignore[no-untyped-call]
         conv_up2_kernel[(programs,)](
@@ -137,7 +135,7 @@ def conv_up2(x: Tensor, weight: Tensor, bias: Tensor | None, replicate: bool, ac
             K=k,
             REPLICATE=replicate,
             ACTIVATION=activation,
-            PRECISION=precision,
+            PRECISION=how,
             **blocks,
         )
     return out

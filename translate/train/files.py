@@ -18,7 +18,7 @@ Sample = TypeVar("Sample", bound=Pixels | tuple[Pixels, ...])  # what is kept of
 log = logging.getLogger(__name__)
 
 MIN_IMAGES = 2
-SHARE = 0.5  # of the memory that is free, for the images of one set
+PART = 0.5  # of the memory that is free, for the images of one set
 UNKNOWN = 4 << 30  # bytes to keep where the system does not say what is free
 
 
@@ -121,7 +121,7 @@ def read_rgb(path: Path) -> Pixels:
 def memory() -> int:
     """Bytes that the images of one set may take: a part of what is free, for each process that torchrun has started."""
     free = available_bytes()
-    return UNKNOWN if free is None else int(SHARE * free / int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
+    return UNKNOWN if free is None else int(PART * free / int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
 
 
 def _arrays(sample: Pixels | tuple[Pixels, ...]) -> tuple[Pixels, ...]:

@@ -2,7 +2,7 @@
 
 The order is that of the print's life: `film` (lens, grain), `tone` (dyes fade, silver turns brown), `marks` (folds,
 scratches, dust, tears), then the paper's yellowing and stains over all of it, and `film` once more (the scanner, JPEG).
-Training on synthetic damage follows Wan et al. 2020, arXiv:2004.09484.
+Training on synthetic damage follows Wan et al. 2020, arXiv:2004.09484. `lowres`, for enlarging, is a thing of its own.
 """
 
 from collections.abc import Callable

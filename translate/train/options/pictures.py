@@ -1,83 +1,24 @@
-"""What a training run depends on: the options of each recipe, their defaults and their help."""
+"""Options of the recipes that turn pictures into pictures."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
 from translate.errors import InputError
-
-
-class About(NamedTuple):
-    """What an option means, and its bounds."""
-
-    text: str
-    min: float | None = None
-    max: float | None = None
-
-
-Folder = Annotated[str, About("Folder of images, searched recursively.")]
-Weight = Annotated[float, About("Weight of this loss; 0 leaves it out.", 0)]
-Rate = Annotated[float, About("Learning rate of Adam.", 0)]
-Width = Annotated[int, About("Channels of the generator's first layer.", 1)]
-Blocks = Annotated[int, About("Residual blocks of the generator.", 1)]
-Steps = Annotated[int, About("Optimiser steps.", 1)]
-Batch = Annotated[int, About("Images at a time, of all processes together.", 1)]
-Size = Annotated[int, About("Side of the random crops, in pixels.", 32)]
-Load = Annotated[tuple[int, int], About("Smallest and largest short side that an image is resized to before cropping.")]
-Gan = Annotated[
-    Literal["lsgan", "nonsaturating", "minimax", "hinge", "wgan-gp"],
-    About(
-        "Adversarial loss. minimax is the theory of the first GAN and nonsaturating what it was trained with; wgan-gp "
-        "brings its gradient penalty along."
-    ),
-]
-Smoothing = Annotated[
-    float,
-    About("With --gan nonsaturating or minimax: real images need only be called real with 1 minus this.", 0, 0.5),
-]
-JudgeWidth = Annotated[int, About("Channels of the discriminator's first layer.", 1)]
-Penalty = Annotated[
-    float, About("Weight of the R1 penalty, which keeps the discriminator from overfitting; 0 leaves it out.", 0)
-]
-Diverse = Annotated[float, About("Weight of the loss against fakes that are more alike than real pictures.", 0)]
-Judge = Annotated[
-    Literal["patch", "projected"],
-    About("patch: the 70×70 PatchGAN; projected: heads on ImageNet features, which need far fewer steps."),
-]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Run:
-    """What every recipe has."""
-
-    steps: Steps = 20_000
-    batch: Batch = 1
-    accumulate: Annotated[
-        int, About("Batches a step: the result of one so many times larger, in the memory of one.", 1)
-    ] = 1
-    lr: Rate = 2e-4
-    ema: Annotated[float, About("Decay of the averaged weights.", 0, 1)] = 0.999
-    seed: Annotated[int, About("Of every random number.")] = 0
-    precision: Annotated[str, About("auto, fp32 or bf16.")] = "fp32"
-    device: Annotated[str, About("auto, cpu, cuda, cuda:1, mps.")] = "cpu"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Adversarial(Run):
-    """What every recipe with a discriminator has."""
-
-    gan: Gan = "lsgan"
-    label_smoothing: Smoothing = 0.0
-    r1: Penalty = 0.0
-    diffaugment: Annotated[
-        bool,
-        About("Show the discriminator real and made images in other colours, shifted, and in part: for small sets."),
-    ] = False
-    discriminator_width: JudgeWidth = 64
-
-    @property
-    def penalised(self) -> bool:
-        """Whether the discriminator's loss has a penalty beside it."""
-        return self.gan == "wgan-gp" or self.r1 > 0
+from translate.train.options.shared import (
+    About,
+    Adversarial,
+    Batch,
+    Blocks,
+    Gan,
+    Judge,
+    Load,
+    Rate,
+    Run,
+    Size,
+    Steps,
+    Weight,
+    Width,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,66 +155,6 @@ class Restore(Run):
         _fits(self.size, self.load)
         if self.size % 8:
             raise InputError(f"--size {self.size} must be a multiple of 8")
-
-
-@dataclass(frozen=True, kw_only=True)
-class FromNoise(Adversarial):
-    """What every recipe has that makes pictures from noise."""
-
-    src: Annotated[str, About("Folder of images, or of one folder a class, or an .npz of images (and labels).")]
-    size: Annotated[int | None, About("Side of the pictures; by default that of the images, if square.", 8)] = None
-    mirror: Annotated[bool, About("Mirror half of the images; not for digits.")] = False
-    batch: Batch = 64
-    latent: Annotated[int, About("Length of the noise z.", 1)] = 100
-    prior: Annotated[Literal["normal", "uniform"], About("z from N(0, 1), or from U(-1, 1).")] = "normal"
-    gan: Gan = "nonsaturating"
-    label_smoothing: Smoothing = 0.1
-    diverse: Diverse = 0.0
-    width: Width = 64
-
-
-@dataclass(frozen=True, kw_only=True)
-class GAN(FromNoise):
-    """Learn to make pictures from noise with two multi-layer perceptrons (arXiv:1406.2661)."""
-
-    width: Width = 128
-    discriminator_width: JudgeWidth = 128
-
-
-@dataclass(frozen=True, kw_only=True)
-class DCGAN(FromNoise):
-    """Learn to make pictures from noise with convolutions (arXiv:1511.06434)."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class CGAN(FromNoise):
-    """Learn to make pictures of a class that is asked for, from labelled images (arXiv:1411.1784)."""
-
-    diverse: Diverse = 5.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class StyleGAN(FromNoise):
-    """Learn to make pictures from noise, a style for every layer (arXiv:1812.04948, arXiv:1912.04958).
-
-    The pictures are 32, 64, 128 or 256 pixels on a side; anything else wants a --size.
-    """
-
-    batch: Batch = 16
-    lr: Rate = 2e-3
-    label_smoothing: Smoothing = 0.0
-    r1: Penalty = 1.0
-    width: Annotated[int, About("Channels of both networks at the full size; twice as many at half of it.", 1)] = 32
-    discriminator: Annotated[
-        Literal["residual", "projected"],
-        About(
-            "residual: StyleGAN2's; projected: heads on ImageNet features, which need far fewer steps (with --r1 0)."
-        ),
-    ] = "residual"
-    discriminator_width: JudgeWidth = 32
-    style: Annotated[int, About("Length of w, which the styles are made of.", 1)] = 128
-    layers: Annotated[int, About("Of the mapping from z to w.", 1)] = 4
-    path_length: Annotated[float, About("Weight of the loss for even steps in w; 0 leaves it out.", 0)] = 0.0
 
 
 def _fits(size: int, load: tuple[int, int]) -> None:

@@ -14,6 +14,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from translate.kernels import _configs
 from translate.kernels._activation import Activation, activation_grad
 from translate.kernels._activation_triton import activated
 
@@ -83,7 +84,7 @@ def conv_up2_kernel(
 
 
 def tiles(inputs: int, outputs: int, itemsize: int, precision: str) -> dict[str, int]:
-    """Block sizes, warps and stages, by what the matrix units like best; not yet tuned on a GPU."""
+    """Block sizes, warps and stages, by what the matrix units like best, where nothing was measured."""
     block_n = min(128, max(16, triton.next_power_of_2(outputs)))
     block_i = min(128 // itemsize, max(16, triton.next_power_of_2(inputs)))  # 128 bytes: one line
     if precision == "ieee" and itemsize == 4:  # no matrix unit has it, and larger blocks would not fit the registers
@@ -120,7 +121,9 @@ def conv_up2(x: Tensor, weight: Tensor, bias: Tensor | None, replicate: bool, ac
     allowed = torch.backends.cudnn.conv.fp32_precision == "tf32"  # type: ignore[attr-defined]
     tf32 = nvidia and allowed and x.dtype == torch.float32
     precision = "tf32" if tf32 else "ieee"
-    blocks = tiles(inputs, outputs, x.itemsize, precision)
+    default = tiles(inputs, outputs, x.itemsize, precision)
+    kind, shape = _configs.kind_of(x, f"k{k}", precision), {"inputs": inputs, "outputs": outputs, "pixels": h * w}
+    blocks = _configs.blocks("conv_up2", x, kind, default, **shape)
     programs = 4 * triton.cdiv(b * h * w, blocks["BLOCK_M"]) * triton.cdiv(outputs, blocks["BLOCK_N"])
     with torch.cuda.device_of(x):  # type: ignore[no-untyped-call]
         conv_up2_kernel[(programs,)](

@@ -12,7 +12,7 @@ import torch
 
 Call = Callable[[], Any]
 
-SECONDS = {"cuda": 0.02, "cpu": 0.15}  # that one repeat shall take
+SECONDS = {"cuda": 0.02, "cpu": 0.2}  # that one repeat shall take
 MOST_CALLS = 200  # in one graph
 MOST_SETS = 64  # of inputs that are rotated
 
@@ -43,12 +43,13 @@ class Timed:
         calls: the same computation of different inputs.
         device: where they run.
         graph: on a GPU, whether to capture them; otherwise they are launched one by one.
+        brief: one repeat is one round, however short that is.
 
     Attributes:
         first: seconds of the very first call, in which kernels are compiled and libraries choose theirs.
     """
 
-    def __init__(self, calls: Sequence[Call], device: torch.device, graph: bool = True) -> None:
+    def __init__(self, calls: Sequence[Call], device: torch.device, graph: bool = True, brief: bool = False) -> None:
         self._calls, self._device, self._cuda = calls, device, device.type == "cuda"
         self._graph: torch.cuda.CUDAGraph | None = None
         self.first = self._seconds(1)
@@ -56,7 +57,7 @@ class Timed:
             call()
         each = self._seconds(len(calls)) / len(calls)
         rounds = max(1, min(math.ceil(SECONDS[device.type] / (each * len(calls))), MOST_CALLS // len(calls)))
-        self._count = rounds * len(calls)
+        self._count = len(calls) * (1 if brief else rounds)
         if graph and self._cuda:
             captured = torch.cuda.CUDAGraph()
             with torch.cuda.graph(captured, stream=torch.cuda.current_stream(device)):

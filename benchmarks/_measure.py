@@ -5,7 +5,6 @@ import gc
 import json
 import math
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -58,7 +57,6 @@ def start(options: argparse.Namespace) -> torch.device:
     if device.type == "cuda" and options.out is not None and options.until is None:
         sys.exit(watch(options))
     options.until = options.until or time.time() + 60 * options.minutes
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if device.type == "cuda":
         torch.cuda.set_device(device)
         torch.cuda.set_stream(torch.cuda.Stream())  # the default one cannot be captured
@@ -107,7 +105,7 @@ class Results:
                 case[part] = work()
             except Exception as error:
                 case[part] = {"error": one_line(error)}
-                if "CUDA error" in str(error) or "illegal" in str(error):
+                if lost():
                     self.data["running"] = None
                     self.write()
                     raise Lost from error
@@ -129,6 +127,16 @@ class Results:
         if self.path is not None:
             figures = {key: value for key, value in self.data.items() if key != "environment"}
             write_report(self.path, figures, self.data.get("environment"))
+
+
+def lost() -> bool:
+    """Whether the GPU answers nothing any more, as after an access to memory that is not there."""
+    try:
+        if torch.cuda.is_initialized():
+            torch.cuda.synchronize()
+    except RuntimeError:
+        return True
+    return False
 
 
 def one_line(error: BaseException) -> str:

@@ -238,13 +238,13 @@ def check(case: Case, dtype: str, device: torch.device) -> dict[str, Any]:
     inputs = make_inputs(case, DTYPES[dtype], device, case.channels_last)
     wide = [t.detach().double().requires_grad_(case.backward) for t in inputs]
     expected = [case.plain(*wide)]
-    poison(expected[0].to(DTYPES[dtype]))
+    poison(expected, DTYPES[dtype])
     actual = [case.ours(*inputs)]
     tolerance = TF32 if case.flops and dtype == "fp32" and device.type == "cuda" else TOLERANCE[dtype]
     if case.backward:
         grad = torch.randn_like(actual[0])
         grad = torch.where(expected[0].abs() < 8 * tolerance, 0, grad)  # rounding may take these across the kink
-        poison(inputs[0])
+        poison(inputs, DTYPES[dtype])
         actual, expected = (
             list(torch.autograd.grad(y, tensors, g))
             for y, tensors, g in ((actual[0], inputs, grad), (expected[0], wide, grad.double()))

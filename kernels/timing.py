@@ -13,6 +13,7 @@ import torch
 Call = Callable[[], Any]
 
 SECONDS = {"cuda": 0.02, "cpu": 0.2}  # that one repeat shall take
+SLOW = 1.0  # seconds of a call that is on a processor: the caches do not matter, and three repeats are enough
 MOST_CALLS = 200  # in one graph
 MOST_SETS = 64  # of inputs that are rotated
 
@@ -53,6 +54,10 @@ class Timed:
         self._calls, self._device, self._cuda = calls, device, device.type == "cuda"
         self._graph: torch.cuda.CUDAGraph | None = None
         self.first = self._seconds(1)
+        self._slow = not self._cuda and self._seconds(1) > SLOW
+        if self._slow:
+            self._calls, self._count = calls[:1], 1
+            return
         for call in calls:
             call()
         each = self._seconds(len(calls)) / len(calls)
@@ -66,6 +71,7 @@ class Timed:
 
     def seconds(self, repeats: int = 5) -> float:
         """Seconds a call: the median of some repeats."""
+        repeats = min(repeats, 3) if self._slow else repeats
         return statistics.median(self._seconds(self._count) / self._count for _ in range(repeats))
 
     def _seconds(self, count: int) -> float:
@@ -97,7 +103,10 @@ def relative_error(actual: torch.Tensor, expected: torch.Tensor) -> float:
     return error if math.isfinite(error) else math.inf
 
 
-def poison(like: torch.Tensor) -> None:
-    """Leave NaN in the memory that the next result of this size is likely to get: what is not written then shows."""
-    if like.is_floating_point():
-        torch.full_like(like, math.nan)
+def poison(results: Sequence[torch.Tensor], dtype: torch.dtype) -> None:
+    """Leave NaN in the memory that the next such results in `dtype` are likely to get: what is not written then shows.
+
+    Results of whole numbers are left out.
+    """
+    held = [torch.full_like(like, math.nan, dtype=dtype) for like in results if like.is_floating_point()]
+    del held

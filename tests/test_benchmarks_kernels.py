@@ -93,7 +93,9 @@ def test_it_goes_on_with_what_is_missing_and_ends_in_time(script: Run, tmp_path:
     assert none["cases"] == {}
 
 
-def test_a_process_that_dies_is_blamed_on_what_was_running(script: Run, tmp_path: Path) -> None:
+def test_a_process_that_dies_is_blamed_on_what_was_running(
+    script: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     measure = importlib.import_module("_measure")
     results = measure.Results(tmp_path / "r.json", {"ceilings": {}})
     results.cases["a"] = {}
@@ -105,9 +107,35 @@ def test_a_process_that_dies_is_blamed_on_what_was_running(script: Run, tmp_path
     kept = json.loads((tmp_path / "r.json").read_text())
     assert kept["cases"] == {"a": {"ours": {"error": "the process ended with -11"}}}
 
-    def lost() -> None:
-        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+    def fails() -> None:
+        raise RuntimeError("an illegal memory access was encountered")
 
+    assert found.attempt("a", "nchw", fails) == {"error": "RuntimeError: an illegal memory access was encountered"}
+    monkeypatch.setattr(measure, "lost", lambda: True)
     with pytest.raises(measure.Lost):
-        found.attempt("a", "nchw", lost)
-    assert "illegal" in found.cases["a"]["nchw"]["error"]
+        found.attempt("a", "nhwc", fails)
+    assert "illegal" in json.loads((tmp_path / "r.json").read_text())["cases"]["a"]["nhwc"]["error"]
+
+
+def test_a_new_process_does_what_the_one_that_died_has_left(
+    script: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measure = importlib.import_module("_measure")
+    worker = tmp_path / "worker.py"
+    worker.write_text(
+        "import argparse, os, sys; from pathlib import Path; from _measure import Results, parser\n"
+        "options = parser('').parse_args()\n"
+        "results = Results(options.out, {'environment': {}}, resume=options.resume)\n"
+        "for name in 'abc':\n"
+        "    results.cases.setdefault(name, {})\n"
+        "    results.attempt(name, 'ours', lambda: os._exit(11) if name == 'b' else {'seconds': 1})\n"
+    )
+    out = tmp_path / "w.json"
+    monkeypatch.setattr(sys, "argv", [str(worker), "--out", str(out)])
+    monkeypatch.setenv("PYTHONPATH", str(SCRIPTS))
+    options = measure.parser("").parse_args(["--out", str(out)])
+    assert measure.watch(options) == 0
+    cases = json.loads(out.read_text())["cases"]
+    assert {name: case["ours"] for name, case in cases.items()} == {
+        "a": {"seconds": 1}, "b": {"error": "the process ended with 11"}, "c": {"seconds": 1}
+    }  # fmt: skip

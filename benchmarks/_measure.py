@@ -58,6 +58,7 @@ def start(options: argparse.Namespace) -> torch.device:
         sys.exit(watch(options))
     options.until = options.until or time.time() + 60 * options.minutes
     if device.type == "cuda":
+        device = torch.device("cuda", device.index or 0)
         torch.cuda.set_device(device)
         torch.cuda.set_stream(torch.cuda.Stream())  # the default one cannot be captured
         torch.backends.cudnn.benchmark = True

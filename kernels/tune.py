@@ -267,6 +267,15 @@ def search(
     return Tuned(question, best, least, default_seconds, tried, refused)
 
 
+def _target(device: torch.device) -> str:
+    """What kernels are compiled for on a device: sm_90, gfx942 …"""
+    if device.type != "cuda":
+        return device.type
+    if torch.version.hip is not None:
+        return str(torch.cuda.get_device_properties(device).gcnArchName).split(":")[0]
+    return "sm_{}{}".format(*torch.cuda.get_device_capability(device))
+
+
 def write(path: Path, device: torch.device, found: Sequence[Tuned]) -> None:
     """Put what was found into a file, in the place of what it had for the same questions; whole or not at all.
 
@@ -283,6 +292,7 @@ def write(path: Path, device: torch.device, found: Sequence[Tuned]) -> None:
         by_kernel.setdefault(question.kernel, []).append(record)
     head = {
         "device": _configs.device_name(device),
+        "target": _target(device),
         "torch": torch.__version__,
         "triton": version("triton"),
         "python": platform.python_version(),

@@ -14,10 +14,10 @@ from translate.evaluate import report
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 
 
-def environment() -> dict[str, Any]:
+def environment(device: str = "cpu", known_commit: str | None = None) -> dict[str, Any]:
     """The machine, the versions, the date (UTC) and the commit, for the JSON beside every figure."""
     load = round(os.getloadavg()[0], 1)  # of all the programs that ran beside it
-    return {**report.environment(), "load": load, "commit": commit()}
+    return {**report.environment(device), "load": load, "commit": known_commit or commit()}
 
 
 def commit() -> str:
@@ -34,11 +34,13 @@ def commit() -> str:
         return "unknown"
 
 
-def write_report(path: Path | None, figures: dict[str, Any]) -> None:
-    """Keep the figures as JSON, the environment first; nothing to do without a path."""
+def write_report(path: Path | None, figures: dict[str, Any], where: dict[str, Any] | None = None) -> None:
+    """Keep the figures as JSON, whole or not at all, the environment first; nothing to do without a path."""
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"environment": environment(), **figures}, indent=2) + "\n")
+        part = path.with_suffix(".part")
+        part.write_text(json.dumps({"environment": where or environment(), **figures}, indent=2) + "\n")
+        part.replace(path)
 
 
 def pictures_in(folder: Path) -> dict[str, Path]:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from translate import __version__
-from translate.cli import apply, doctor, evaluate, sample, train, weights
+from translate.cli import apply, doctor, evaluate, sample, train, tune, weights
 from translate.errors import InputError, TranslateError
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.add_typer(train.app, name="train", help="Train your own weights on your own 
 app.add_typer(evaluate.app, name="evaluate", help="Measure how good pictures are.")
 app.add_typer(weights.app, name="weights", help="The weights that are there, and what is known about them.")
 app.command()(doctor.doctor)
+app.command()(tune.tune)
 
 
 def _version(wanted: bool) -> None:

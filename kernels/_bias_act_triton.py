@@ -14,7 +14,7 @@ from torch import Tensor
 
 from translate.kernels._activation_triton import activated
 from translate.kernels._instance_norm_kernels_triton import affine, inside, start_of, tile
-from translate.kernels._instance_norm_launch_triton import TILE, Cut, cut, on_device_of
+from translate.kernels._instance_norm_launch_triton import TILE, Cut, cut, on_device_of, sizes
 
 
 @triton.jit
@@ -61,7 +61,7 @@ def _cut(x: Tensor) -> tuple[int, int, Cut]:
     last = x.dim() == 2 or not x.is_contiguous()
     samples = 1 if last else x.shape[0]
     pixels = x.numel() // (samples * x.shape[1])
-    return samples, pixels, cut(x.shape[1], pixels, last, TILE)
+    return samples, pixels, cut(x.shape[1], pixels, last, sizes("bias_leaky_relu", x, last, TILE))
 
 
 @torch.library.custom_op("translate::bias_leaky_relu", mutates_args=())

@@ -13,6 +13,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from translate.kernels import _configs
 from translate.kernels._activation_triton import activated
 from translate.kernels._convolution_triton import input_precision
 
@@ -106,7 +107,9 @@ def dense_block(
         for weight, bias in zip(weights, biases, strict=True):
             outputs, inputs = weight.shape[:2]
             last = inputs == channels
-            blocks = tiles(inputs, outputs, x.itemsize, how)
+            shape = {"inputs": inputs, "outputs": outputs, "pixels": h * w}
+            default = tiles(inputs, outputs, x.itemsize, how)
+            blocks = _configs.blocks("dense_conv", x, _configs.kind_of(x, how), default, **shape)
             programs = triton.cdiv(b * h * w, blocks["BLOCK_M"]) * triton.cdiv(outputs, blocks["BLOCK_N"])
             dense_conv_kernel[(programs,)](
                 seen,

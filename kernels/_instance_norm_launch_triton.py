@@ -1,10 +1,11 @@
 """How the planes of instance normalisation are shared out among Triton programs, and what is launched for them.
 
 Where the planes of a few channels fit into the registers of one program, x is read once. Else it is cut into chunks
-whose statistics are merged, and read twice. The cut depends on H, W and C alone: neither the GPU nor the batch that an
-image comes in changes its bits.
+whose statistics are merged, and read twice. The cut depends on H, W, C, the memory format and the dtype, and on what
+was measured for the device (`_configs.py`): the batch that an image comes in does not change its bits.
 """
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
@@ -12,12 +13,15 @@ import torch
 import triton
 from torch import Tensor
 
+from translate.kernels import _configs
 from translate.kernels import _instance_norm_grad_kernels_triton as backward
 from translate.kernels import _instance_norm_kernels_triton as forward
 
 PLANES = 32768  # elements of a plane that the forward can hold in registers; the backward and channels_last: half of it
 TILE = 2048  # elements of a tile: 16 for each of 128 threads, two loads of 16 bytes in half precision
 PROGRAMS = 512  # for each sample, where there is that much work
+COLUMNS = 64  # channels of a tile of channels_last, where there are as many
+EACH = 16  # elements of a tile for each thread
 
 
 class Cut(NamedTuple):
@@ -31,29 +35,39 @@ class Cut(NamedTuple):
     tiles: int  # of pixels
     chunk: int  # pixels that one program takes statistics of
     chunks: int
+    each: int  # elements of a tile for each thread
 
     @property
     def options(self) -> dict[str, Any]:
         """The compile-time arguments that all kernels have, but for the merge."""
-        warps = min(max(self.rows * self.columns // 512, 1), 16)
+        warps = min(max(self.rows * self.columns // (32 * self.each), 1), 16)
         return {"LAST": self.last, "BLOCK_P": self.rows, "BLOCK_C": self.columns, "num_warps": warps}
 
 
-def cut(channels: int, pixels: int, last: bool, largest: int) -> Cut:
-    """Share out the planes: whole ones in tiles of up to `largest` elements, if they fit, else chunks of them."""
+def sizes(kernel: str, x: Tensor, last: bool, planes: int) -> dict[str, int]:
+    """What `cut` goes by: elements of the largest tile of whole planes, and the numbers above."""
+    default = {"planes": planes, "tile": TILE, "programs": PROGRAMS, "columns": COLUMNS, "each": EACH}
+    kind = _configs.kind_of(x, "channels_last" if last else "contiguous")
+    return _configs.blocks(kernel, x, kind, default, channels=x.shape[1], pixels=x[0, 0].numel())
+
+
+def cut(channels: int, pixels: int, last: bool, by: Mapping[str, int]) -> Cut:
+    """Share out the planes: whole ones where a tile (of channels_last: half of one) holds them, else chunks of them."""
     every, rows = triton.next_power_of_2(channels), triton.next_power_of_2(pixels)
-    columns = min(every, max(16 if last else 1, TILE // rows))
-    if rows * columns <= (largest // 2 if last else largest):
-        return Cut(True, last, rows, columns, triton.cdiv(channels, columns), 1, pixels, 1)
-    columns = min(every, 64) if last else 1
-    rows, blocks = TILE // columns, triton.cdiv(channels, columns)
+    columns = min(every, max(16 if last else 1, by["tile"] // rows))
+    if rows * columns <= (by["planes"] // 2 if last else by["planes"]):
+        return Cut(True, last, rows, columns, triton.cdiv(channels, columns), 1, pixels, 1, by["each"])
+    columns = min(every, by["columns"]) if last else 1
+    rows, blocks = max(by["tile"] // columns, 1), triton.cdiv(channels, columns)
     tiles = triton.cdiv(pixels, rows)
-    chunk = triton.cdiv(tiles, max(PROGRAMS // blocks, 1)) * rows
-    return Cut(False, last, rows, columns, blocks, tiles, chunk, triton.cdiv(pixels, chunk))
+    chunk = triton.cdiv(tiles, max(by["programs"] // blocks, 1)) * rows
+    return Cut(False, last, rows, columns, blocks, tiles, chunk, triton.cdiv(pixels, chunk), by["each"])
 
 
-def _cut(x: Tensor, largest: int = 0) -> Cut:
-    return cut(x.shape[1], x.shape[2] * x.shape[3], not x.is_contiguous(), largest)
+def cut_for(kernel: str, x: Tensor, planes: int) -> Cut:
+    """How a kernel of instance norm shares out x: `planes` is its default of what a tile of whole planes may hold."""
+    last = not x.is_contiguous()
+    return cut(x.shape[1], x.shape[2] * x.shape[3], last, sizes(kernel, x, last, planes))
 
 
 def on_device_of(x: Tensor) -> AbstractContextManager[None]:
@@ -88,7 +102,7 @@ def new_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
 
 def run_statistics(x: Tensor, mean: Tensor, m2: Tensor) -> None:
     """Fill in mean and m2 of a dense x, chunk by chunk."""
-    (samples, channels), pixels, parts = x.shape[:2], x.shape[2] * x.shape[3], _cut(x)
+    (samples, channels), pixels, parts = x.shape[:2], x.shape[2] * x.shape[3], cut_for("instance_statistics", x, 0)
     chunks = parts.chunks
     means, m2s = x.new_empty((2, samples, chunks, channels), dtype=torch.float32)
     forward.chunk_statistics[(samples * parts.blocks * chunks,)](
@@ -114,8 +128,8 @@ def run_normalise(
 ) -> None:
     """Normalise a dense x with statistics of `count` pixels; `rest` are weight, bias, residual and padded result."""
     channels, height, width = x.shape[1:]
-    pixels = (height + 2 * pad) * (width + 2 * pad)
-    parts = cut(channels, pixels, not x.is_contiguous(), 0)
+    pixels, last = (height + 2 * pad) * (width + 2 * pad), not x.is_contiguous()
+    parts = cut(channels, pixels, last, sizes("normalise", x, last, 0))
     options = {"ACTIVATION": activation, "PAD": pad, **parts.options}
     forward.normalise_tiles[(x.shape[0] * parts.blocks * parts.tiles,)](
         x, mean, m2, *rest, pixels, channels, height, width, float(count), slope, eps, **options
@@ -133,7 +147,7 @@ def run_forward(
     pad: int,
 ) -> None:
     """Fill in the statistics and the result."""
-    channels, pixels, parts = x.shape[1], x.shape[2] * x.shape[3], _cut(x, PLANES)
+    channels, pixels, parts = x.shape[1], x.shape[2] * x.shape[3], cut_for("instance_norm", x, PLANES)
     if parts.whole and not pad:
         forward.normalise_planes[(x.shape[0] * parts.blocks,)](
             x, *rest, mean, m2, pixels, channels, slope, eps, ACTIVATION=activation, **parts.options
@@ -154,7 +168,7 @@ def run_backward(
     eps: float,
 ) -> None:
     """Fill in grad_x, masked and sums (2, B, C); `known` are grad, x, y, mean and m2."""
-    (samples, channels, height, width), parts = grad_x.shape, _cut(grad_x, PLANES // 2)
+    (samples, channels, height, width), parts = grad_x.shape, cut_for("instance_norm_grad", grad_x, PLANES // 2)
     pixels, chunks = height * width, parts.chunks
     options = {"slope": slope, "eps": eps, "ACTIVATION": activation, **parts.options}
     kernel = backward.grad_planes if parts.whole else backward.grad_tiles

@@ -13,8 +13,11 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from translate.kernels import _configs
 from translate.kernels._activation import activation_grad
 from translate.kernels._activation_triton import activated
+
+DEFAULT = {"outputs": 64, "tile": 4096, "num_warps": 4}  # channels of the result and elements of a tile
 
 
 @triton.jit
@@ -73,8 +76,10 @@ def bias_shuffle(
     outputs = c // factor**2
     x, out = x.contiguous(memory_format=torch.channels_last), _empty(x, factor)
     block_f = triton.next_power_of_2(factor**2)
-    block_o = min(64, triton.next_power_of_2(outputs))
-    block_p = max(1, 4096 // (block_o * block_f))
+    shape = {"outputs": outputs, "factor": factor, "pixels": h * w}
+    by = _configs.blocks("bias_shuffle", x, _configs.kind_of(x), DEFAULT, **shape)
+    block_o = min(by["outputs"], triton.next_power_of_2(outputs))
+    block_p = max(1, by["tile"] // (block_o * block_f))
     with torch.cuda.device_of(x):  # type: ignore[no-untyped-call]
         bias_shuffle_kernel[(triton.cdiv(b * h * w, block_p) * triton.cdiv(outputs, block_o),)](
             x,
@@ -91,6 +96,7 @@ def bias_shuffle(
             BLOCK_P=block_p,
             BLOCK_O=block_o,
             BLOCK_F=block_f,
+            num_warps=by["num_warps"],
         )
     return out
 

@@ -6,6 +6,10 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from translate.kernels import _configs
+
+DEFAULT = {"tile": 1024, "num_warps": 4}
+
 
 @triton.jit
 def quantise_kernel(
@@ -46,11 +50,15 @@ def quantised(x: Tensor, low: float, scale: float, bits: int) -> Tensor:
     b, c, h, w = x.shape
     out = _empty(x, bits)
     block_c = triton.next_power_of_2(c)
-    block_p = max(1, 1024 // block_c)
+    last = x.stride(1) == 1 and c > 1
+    kind = _configs.kind_of(x, "channels_last" if last else "contiguous")
+    by = _configs.blocks("quantise", x, kind, DEFAULT, channels=c, pixels=h * w)
+    block_p = max(1, by["tile"] // block_c)
     with torch.cuda.device_of(x):  # type: ignore[no-untyped-call]
         quantise_kernel[(triton.cdiv(b * h * w, block_p),)](
-            x, out, b * h * w, c, h, w, *x.stride(), low, scale, TOP=2**bits - 1, BLOCK_P=block_p, BLOCK_C=block_c
-        )
+            x, out, b * h * w, c, h, w, *x.stride(), low, scale,
+            TOP=2**bits - 1, BLOCK_P=block_p, BLOCK_C=block_c, num_warps=by["num_warps"],
+        )  # fmt: skip
     return out
 
 

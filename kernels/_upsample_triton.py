@@ -14,6 +14,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from translate.kernels import _configs
 from translate.kernels._activation import Activation, activation_grad
 from translate.kernels._activation_triton import activated
 from translate.kernels._convolution_triton import input_precision
@@ -84,7 +85,7 @@ def conv_up2_kernel(
 
 
 def tiles(inputs: int, outputs: int, itemsize: int, precision: str) -> dict[str, int]:
-    """Block sizes, warps and stages, by what the matrix units like best; not yet tuned on a GPU."""
+    """Block sizes, warps and stages, by what the matrix units like best, where nothing was measured."""
     block_n = min(128, max(16, triton.next_power_of_2(outputs)))
     block_i = min(128 // itemsize, max(16, triton.next_power_of_2(inputs)))  # 128 bytes: one line
     if precision == "ieee" and itemsize == 4:  # no matrix unit has it, and larger blocks would not fit the registers
@@ -117,8 +118,10 @@ def conv_up2(x: Tensor, weight: Tensor, bias: Tensor | None, replicate: bool, ac
     x = x.contiguous(memory_format=torch.channels_last)
     weight = weight.permute(2, 3, 0, 1).contiguous()
     out = _empty(x, outputs)
-    how = input_precision(x)
-    blocks = tiles(inputs, outputs, x.itemsize, how)
+    precision = input_precision(x)
+    default = tiles(inputs, outputs, x.itemsize, precision)
+    kind, shape = _configs.kind_of(x, f"k{k}", precision), {"inputs": inputs, "outputs": outputs, "pixels": h * w}
+    blocks = _configs.blocks("conv_up2", x, kind, default, **shape)
     programs = 4 * triton.cdiv(b * h * w, blocks["BLOCK_M"]) * triton.cdiv(outputs, blocks["BLOCK_N"])
     with torch.cuda.device_of(x):  # type: ignore[no-untyped-call]
         conv_up2_kernel[(programs,)](
@@ -135,7 +138,7 @@ def conv_up2(x: Tensor, weight: Tensor, bias: Tensor | None, replicate: bool, ac
             K=k,
             REPLICATE=replicate,
             ACTIVATION=activation,
-            PRECISION=how,
+            PRECISION=precision,
             **blocks,
         )
     return out

@@ -25,7 +25,7 @@ from torch import Tensor
 from translate import checkpoints
 from translate.errors import InputError, TrainingError
 from translate.models.colouriser import grid
-from translate.train import colourise, pairs, restore
+from translate.train import colourise, pairs, pix2pix, restore
 from translate.train.data import Crops
 from translate.train.options import Colourise, Pix2Pix, Restore, Run
 from translate.train.state import CHECKPOINT, read_checkpoint
@@ -72,7 +72,16 @@ def test_pix2pix_cut_and_resumed_is_the_whole_run(drawings: Pix2Pix, tmp_path: P
 @needs_features
 @pytest.mark.usefixtures("one_thread")
 def test_projected_pix2pix_cut_and_resumed_is_the_whole_run(drawings: Pix2Pix, tmp_path: Path) -> None:
-    assert_cut_is_whole(replace(drawings, discriminator="projected", feature=1.0), tmp_path, "pix2pix")
+    assert_cut_is_whole(replace(drawings, discriminator="projected", feature=1.0, outline=1.0), tmp_path, "pix2pix")
+
+
+@needs_features
+def test_the_outline_loss_is_blind_to_colours(drawings: Pix2Pix, tmp_path: Path) -> None:
+    [step] = run(replace(drawings, outline=1.0, l1=0.0, adversarial=0.0, steps=1), tmp_path / "out")
+    assert step.losses["outline"] > 0.1
+    x = torch.rand(1, 3, 32, 32) - 0.5
+    other = x + torch.tensor([0.587, -0.299, 0.0]).view(1, 3, 1, 1) * 0.5  # of the same luminance
+    torch.testing.assert_close(pix2pix._grey_of(x), pix2pix._grey_of(other))
 
 
 def test_unet_cut_and_resumed_is_the_whole_run(drawings: Pix2Pix, tmp_path: Path) -> None:

@@ -2,14 +2,13 @@
 
 import difflib
 import hashlib
-import os
-import sys
 import tomllib
 from dataclasses import MISSING, dataclass, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from translate import userfolder
 from translate.errors import CheckpointError, InputError, UnknownModelError
 
 FOLDER = Path(__file__).resolve().parent
@@ -70,15 +69,7 @@ class Public:
 
 def own_folder() -> Path:
     """The user's own weights: $TRANSLATE_WEIGHTS, or where the platform keeps the data of programs."""
-    if folder := os.environ.get("TRANSLATE_WEIGHTS"):
-        return Path(folder)
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Application Support"
-    else:
-        base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(base) / "translate" / "weights"
+    return userfolder.own_folder("weights")
 
 
 @cache

@@ -7,7 +7,7 @@ import secrets
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -71,15 +71,22 @@ class Report:
 
 def environment(device: str = "cpu") -> dict[str, Any]:
     """The machine, the versions and the date (UTC), for the JSON beside every figure."""
-    packages = ("translate-images", "torch", "numpy", "opencv-python-headless", "pillow")
+    packages = ("translate-images", "torch", "triton", "numpy", "opencv-python-headless", "pillow")
     return {
         "cpu": _cpu(),
         "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else device,
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
-        **{name: version(name) for name in packages},
+        **{name: _version(name) for name in packages},
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def _cpu() -> str:

@@ -108,6 +108,10 @@ class Pix2Pix(Adversarial):
     discriminator: Judge = "patch"
     l1: Annotated[float, About("Weight of the L1 distance to the target.", 0)] = 100.0
     feature: Annotated[float, About("Weight of the distance in ImageNet features; 0 leaves it out.", 0)] = 0.0
+    outline: Annotated[
+        float,
+        About("The same of the grey pictures: holds shapes, and leaves the colours to the others; 0 leaves it out.", 0),
+    ] = 0.0
     adversarial: Weight = 1.0
 
     def __post_init__(self) -> None:

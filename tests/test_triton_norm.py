@@ -85,6 +85,17 @@ def test_instance_norm_and_its_gradients_are_those_of_its_plain_instance_norm(
         torch.testing.assert_close(a.double(), b, rtol=4 * rtol, atol=4 * atol * scale**0.5)
 
 
+def test_a_plane_of_more_than_65536_pixels(triton_device: str) -> None:
+    """In the chunks that a GPU would take it in."""
+    x = normal(1, 1, 257, 256).float().to(triton_device).requires_grad_()
+    grad = normal(1, 1, 257, 256, seed=1).float().to(triton_device)
+    wide = x.detach().double().requires_grad_()
+    y, expected = kernels.instance_norm(x, backend="triton"), plain_instance_norm(wide)
+    torch.testing.assert_close(y.double(), expected, rtol=1e-4, atol=1e-4)
+    (actual,), (wanted,) = torch.autograd.grad(y, x, grad), torch.autograd.grad(expected, wide, grad.double())
+    torch.testing.assert_close(actual.double(), wanted, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("backend", ["reference", "triton"])
 @pytest.mark.parametrize("layout", ["contiguous", "channels_last", "expanded"])
 @pytest.mark.parametrize(("shape", "pad"), [((2, 3, 2, 3), 1), ((1, 17, 5, 4), 3), ((1, 2, 13, 7), 3)])

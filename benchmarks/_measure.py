@@ -107,18 +107,17 @@ class Results:
             except Exception as error:
                 case[part] = {"error": one_line(error)}
                 if lost():
-                    self.data["running"] = None
-                    self.write()
+                    self.write()  # with what was running, so that the next process knows that there is more to do
                     raise Lost from error
             self.data["running"] = None
             self.write()
         return case[part]
 
     def blame(self, why: str) -> bool:
-        """Note on what was running why it ended; False where nothing was."""
+        """Note on what was running why it ended, unless it is known; False where nothing was."""
         if self.data.get("running"):
             name, part = self.data["running"]
-            self.cases[name][part] = {"error": why}
+            self.cases[name].setdefault(part, {"error": why})
             self.data["running"] = None
             self.write()
             return True
@@ -170,7 +169,11 @@ def ceilings(device: torch.device, quick: bool) -> dict[str, float]:
         if name == "fp16" and not on_gpu:
             continue
         a, b = torch.randn(2, side, side, device=device, dtype=dtype).unbind()
+        if on_gpu:  # float32 as convolutions have it by default: tf32
+            torch.set_float32_matmul_precision("high")
         found[f"{name}_flops_per_second"] = 2 * side**3 / Timed([lambda a=a, b=b: a @ b], device, brief=quick).seconds()
+    if on_gpu:
+        torch.set_float32_matmul_precision("highest")
     return found
 
 

@@ -199,11 +199,12 @@ def make_inputs(case: Case, dtype: torch.dtype, device: torch.device, channels_l
     return found
 
 
-def calls(case: Case, function: Function, dtype: torch.dtype, device: torch.device, channels_last: bool) -> list[Call]:
-    """The same computation of as many sets of inputs as are more than three times the cache."""
-    each = sum(map(math.prod, case.inputs)) * dtype.itemsize
+def calls(
+    case: Case, function: Function, dtype: torch.dtype, device: torch.device, channels_last: bool, sets: int
+) -> list[Call]:
+    """The same computation of so many sets of inputs."""
     found: list[Call] = []
-    for _ in range(2 if case.shape[1] <= 8 else sets_past_cache(device, each)):
+    for _ in range(sets):
         inputs = make_inputs(case, dtype, device, channels_last)
         if case.backward:
             y = function(*inputs)
@@ -213,8 +214,9 @@ def calls(case: Case, function: Function, dtype: torch.dtype, device: torch.devi
     return found
 
 
-def ways(case: Case, dtype: torch.dtype, device: torch.device) -> dict[str, Callable[[], Sequence[Call]]]:
-    own = case.channels_last
+def ways(case: Case, dtype: torch.dtype, device: torch.device, quick: bool) -> dict[str, Callable[[], Sequence[Call]]]:
+    own, each = case.channels_last, sum(map(math.prod, case.inputs)) * dtype.itemsize
+    sets = 2 if quick else sets_past_cache(device, each)
     functions: dict[str, tuple[Callable[[], Function], bool]] = {
         "ours": (lambda: case.ours, own),
         "launched": (lambda: case.ours, own),
@@ -228,7 +230,7 @@ def ways(case: Case, dtype: torch.dtype, device: torch.device) -> dict[str, Call
         "again": (lambda: case.ours, own),
     }
     return {
-        way: lambda make=make, last=last: calls(case, make(), dtype, device, last)
+        way: lambda make=make, last=last: calls(case, make(), dtype, device, last, sets)
         for way, (make, last) in functions.items()
     }
 
@@ -313,7 +315,8 @@ def run(options: argparse.Namespace, device: torch.device, results: Results) -> 
             )
             with torch.inference_mode(not case.backward):
                 results.attempt(name, "check", partial(check, case, dtype, device))
-                measure(results, name, ways(case, DTYPES[dtype], device), options)
+                measure(results, name, ways(case, DTYPES[dtype], device, options.quick), options)
+    results.write()
 
 
 if __name__ == "__main__":

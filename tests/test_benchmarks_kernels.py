@@ -123,12 +123,17 @@ def test_a_new_process_does_what_the_one_that_died_has_left(
     measure = importlib.import_module("_measure")
     worker = tmp_path / "worker.py"
     worker.write_text(
-        "import argparse, os, sys; from pathlib import Path; from _measure import Results, parser\n"
-        "options = parser('').parse_args()\n"
-        "results = Results(options.out, {'environment': {}}, resume=options.resume)\n"
-        "for name in 'abc':\n"
-        "    results.cases.setdefault(name, {})\n"
-        "    results.attempt(name, 'ours', lambda: os._exit(11) if name == 'b' else {'seconds': 1})\n"
+        "import os, sys, _measure\n"
+        "options = _measure.parser('').parse_args()\n"
+        "results = _measure.Results(options.out, {'environment': {}}, resume=options.resume)\n"
+        "def work(name):\n"
+        "    _measure.lost = lambda: name == 'c'\n"
+        "    if name == 'b': os._exit(11)\n"
+        "    if name == 'c': raise RuntimeError('CUDA error')\n"
+        "    return {'seconds': os.getpid()}\n"
+        "with _measure.ending():\n"
+        "    for name in 'abcd':\n"
+        "        results.attempt(name, 'ours', lambda name=name: work(name))\n"
     )
     out = tmp_path / "w.json"
     monkeypatch.setattr(sys, "argv", [str(worker), "--out", str(out)])
@@ -136,6 +141,6 @@ def test_a_new_process_does_what_the_one_that_died_has_left(
     options = measure.parser("").parse_args(["--out", str(out)])
     assert measure.watch(options) == 0
     cases = json.loads(out.read_text())["cases"]
-    assert {name: case["ours"] for name, case in cases.items()} == {
-        "a": {"seconds": 1}, "b": {"error": "the process ended with 11"}, "c": {"seconds": 1}
-    }  # fmt: skip
+    assert cases["b"]["ours"] == {"error": "the process ended with 11"}
+    assert cases["c"]["ours"] == {"error": "RuntimeError: CUDA error"}
+    assert cases["a"]["ours"]["seconds"] != cases["d"]["ours"]["seconds"]  # the numbers of their processes

@@ -29,7 +29,7 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         return code, json.loads(out.read_text()), capsys.readouterr().out
 
     yield run
-    for name in ("kernels", "networks", "_measure", "_plain_networks", "_environment"):
+    for name in ("kernels", "networks", "_measure", "_table", "_operations", "_plain_networks", "_environment"):
         sys.modules.pop(name, None)
 
 
@@ -111,7 +111,7 @@ def test_a_process_that_dies_is_blamed_on_what_was_running(
         raise RuntimeError("an illegal memory access was encountered")
 
     assert found.attempt("a", "nchw", fails) == {"error": "RuntimeError: an illegal memory access was encountered"}
-    monkeypatch.setattr(measure, "lost", lambda: True)
+    monkeypatch.setattr(measure, "lost", lambda device: True)
     with pytest.raises(measure.Lost):
         found.attempt("a", "nhwc", fails)
     assert "illegal" in json.loads((tmp_path / "r.json").read_text())["cases"]["a"]["nhwc"]["error"]
@@ -127,7 +127,7 @@ def test_a_new_process_does_what_the_one_that_died_has_left(
         "options = _measure.parser('').parse_args()\n"
         "results = _measure.Results(options.out, {'environment': {}}, resume=options.resume)\n"
         "def work(name):\n"
-        "    _measure.lost = lambda: name == 'c'\n"
+        "    _measure.lost = lambda device: name == 'c'\n"
         "    if name == 'b': os._exit(11)\n"
         "    if name == 'c': raise RuntimeError('CUDA error')\n"
         "    return {'seconds': os.getpid()}\n"

@@ -3,7 +3,6 @@
 import argparse
 import gc
 import json
-import math
 import os
 import subprocess
 import sys
@@ -15,21 +14,14 @@ from typing import Any
 
 import torch
 from _environment import environment, write_report
-from rich.console import Console
-from rich.table import Table
+from _table import LEGEND, WAYS
 
-from translate.kernels.timing import Call, Timed, cache_bytes
+from translate.kernels.timing import Call, Timed, cache_bytes, lost
 
+CPU = torch.device("cpu")
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-WAYS = ("ours", "launched", "reference", "nchw", "nhwc", "nchw_graph", "nhwc_graph", "compile", "max_autotune", "again")
 ON_GPU = {"launched", "reference", "nchw_graph", "nhwc_graph", "max_autotune"}  # these do not apply to a processor
 WITHOUT_GRAPH = {"launched", "nchw", "nhwc"}
-LEGEND = """\
-ours: the operation or network of this package, on a GPU as the replay of a CUDA graph; again: the same once more, last.
-launched: ours without a graph. reference: ours without Triton. nchw, nhwc: plain eager torch in that layout, and in a
-CUDA graph. compile, max_autotune: torch.compile of plain torch, in a CUDA graph. -: does not apply to the device.
-Empty: not asked for, or no time was left.
-"""
 
 
 class Lost(Exception):
@@ -87,8 +79,10 @@ def watch(options: argparse.Namespace) -> int:
 class Results:
     """The figures as JSON, in the file from the first on: a run that is cut off leaves what it has."""
 
-    def __init__(self, path: Path | None, head: dict[str, Any], *, resume: bool = False) -> None:
-        self.path, self.data = path, {**head, "running": None, "cases": {}}
+    def __init__(
+        self, path: Path | None, head: dict[str, Any], device: torch.device = CPU, *, resume: bool = False
+    ) -> None:
+        self.path, self.device, self.data = path, device, {**head, "running": None, "cases": {}}
         if resume and path is not None and path.is_file():
             self.data = json.loads(path.read_text())
 
@@ -106,19 +100,18 @@ class Results:
                 case[part] = work()
             except Exception as error:
                 case[part] = {"error": one_line(error)}
-                if lost():
-                    self.data["running"] = None
-                    self.write()
+                if lost(self.device):
+                    self.write()  # with what was running, so that the next process knows that there is more to do
                     raise Lost from error
             self.data["running"] = None
             self.write()
         return case[part]
 
     def blame(self, why: str) -> bool:
-        """Note on what was running why it ended; False where nothing was."""
+        """Note on what was running why it ended, unless it is known; False where nothing was."""
         if self.data.get("running"):
             name, part = self.data["running"]
-            self.cases[name][part] = {"error": why}
+            self.cases[name].setdefault(part, {"error": why})
             self.data["running"] = None
             self.write()
             return True
@@ -128,16 +121,6 @@ class Results:
         if self.path is not None:
             figures = {key: value for key, value in self.data.items() if key != "environment"}
             write_report(self.path, figures, self.data.get("environment"))
-
-
-def lost() -> bool:
-    """Whether the GPU answers nothing any more, as after an access to memory that is not there."""
-    try:
-        if torch.cuda.is_initialized():
-            torch.cuda.synchronize()
-    except RuntimeError:
-        return True
-    return False
 
 
 def one_line(error: BaseException) -> str:
@@ -150,7 +133,7 @@ def open_results(options: argparse.Namespace, device: torch.device) -> Results:
     head = {"environment": environment(str(device), options.commit), "ceilings": {}, "legend": LEGEND.split("\n")[:-1]}
     if device.type == "cuda":
         head["environment"] |= {"cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version()}
-    results = Results(options.out, head, resume=options.resume)
+    results = Results(options.out, head, device, resume=options.resume)
     if not results.data["ceilings"]:
         results.data["ceilings"] = ceilings(device, options.quick)
     results.write()
@@ -170,7 +153,11 @@ def ceilings(device: torch.device, quick: bool) -> dict[str, float]:
         if name == "fp16" and not on_gpu:
             continue
         a, b = torch.randn(2, side, side, device=device, dtype=dtype).unbind()
+        if on_gpu:  # float32 as convolutions have it by default: tf32
+            torch.set_float32_matmul_precision("high")
         found[f"{name}_flops_per_second"] = 2 * side**3 / Timed([lambda a=a, b=b: a @ b], device, brief=quick).seconds()
+    if on_gpu:
+        torch.set_float32_matmul_precision("highest")
     return found
 
 
@@ -221,58 +208,12 @@ def compiled(function: Callable[..., Any], way: str) -> Callable[..., Any]:
     return torch.compile(function, mode=mode, dynamic=False)
 
 
-def seconds_of(case: dict[str, Any], way: str) -> float:
-    found = case.get(way)
-    return found["seconds"] if isinstance(found, dict) and "seconds" in found else math.nan
-
-
-def cell(case: dict[str, Any], way: str) -> str:
-    """How many times longer than ours a way takes, or why it is not known."""
-    found = case.get(way, "")
-    if isinstance(found, dict):
-        return "failed" if "error" in found else f"{seconds_of(case, way) / seconds_of(case, 'ours'):.2f}"
-    return str(found)
-
-
-def error_cell(case: dict[str, Any]) -> str:
-    """The relative error that the check has found."""
-    found = case.get("check", {})
-    if "right" not in found:
-        return ""
-    error = found["relative_error"]
-    return ("" if found["right"] else "WRONG ") + ("not finite" if error is None else f"{error:.0e}")
-
-
-def noise(case: dict[str, Any]) -> str:
-    """How far the same version was from itself."""
-    apart = seconds_of(case, "again") / seconds_of(case, "ours") - 1
-    return f"{100 * abs(apart):.1f}" if math.isfinite(apart) else ""
-
-
-def show(columns: Sequence[str], rows: Iterator[Sequence[str]], results: Results) -> int:
-    """Print the table, and below it what failed or is wrong; the exit code."""
-    table = Table(*columns, box=None, header_style="bold")
-    for row in rows:
-        table.add_row(*row)
-    console = Console(width=max(220, Console().width), highlight=False)
-    console.print(LEGEND + "Times of all others as multiples of ours.", markup=False)
-    console.print(table)
-    code = 0
-    for name, case in results.cases.items():
-        for part, found in case.items():
-            if isinstance(found, dict) and ("error" in found or not found.get("right", True)):
-                what = f"failed: {name}: {part}: {found['error']}" if "error" in found else f"wrong: {name}: {found}"
-                console.print(what, markup=False)
-                code = 1
-    return code
-
-
 @contextmanager
 def ending() -> Iterator[None]:
     """Leave at once where the GPU is lost: the process that watches starts a new one."""
     try:
         yield
-    except Lost as lost:
-        print(f"lost: {lost.__cause__}", file=sys.stderr)
+    except Lost as end:
+        print(f"lost: {end.__cause__}", file=sys.stderr)
         sys.stderr.flush()
         os._exit(3)

@@ -20,24 +20,9 @@ from functools import partial
 from typing import Any
 
 import torch
-from _measure import (
-    DTYPES,
-    WAYS,
-    Results,
-    cell,
-    compiled,
-    ending,
-    error_cell,
-    measure,
-    noise,
-    one_line,
-    open_results,
-    parser,
-    seconds_of,
-    show,
-    start,
-)
+from _measure import DTYPES, Results, compiled, ending, measure, one_line, open_results, parser, start
 from _plain_networks import plain
+from _table import WAYS, cell, error_cell, noise, seconds_of, show
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -245,7 +230,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         results = open_results(options, device)
         run(options, device, results)
     columns = ["case", "GFLOP", "ms", "noise %", "against plain", "error", *WAYS[1:-1], "openvino"]
-    return show(columns, rows(results), results)
+    return show(columns, rows(results), results.cases)
 
 
 def run(options: argparse.Namespace, device: torch.device, results: Results) -> None:

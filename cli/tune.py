@@ -36,7 +36,7 @@ def tune(
         )
     import torch
 
-    from translate.kernels import _configs
+    from translate.kernels import _configs, _uses
     from translate.kernels import tune as search
 
     place = torch.device(device)
@@ -50,19 +50,25 @@ def tune(
         except ValueError as error:
             raise InputError(f"{error}; remove it, or choose another --out") from error
     typer.echo(f"{name}: {minutes:g} minutes at most")
-    found = []
+    found, failed = [], False
     try:
-        for one in search.tune(place, time.time() + 60 * minutes, search.uses()):
+        for one in search.tune(place, time.time() + 60 * minutes, _uses.uses()):
+            if isinstance(one, search.Failed):
+                failed = True
+                typer.echo(f"failed: {', '.join(one.kernels)}: {one.why}", err=True)
+                continue
             found.append(one)
             search.write(path, place, found)
             typer.echo(_line(one))
-    except (RuntimeError, ValueError) as error:  # of the GPU or the compiler
+    except RuntimeError as error:
         kept = f"; {path} has the {len(found)} found before" if found else ""
-        raise TranslateError(f"tuning ended early: {str(error).splitlines()[0]}{kept}") from error
-    if not found:
+        raise TranslateError(f"the GPU ended it: {str(error).splitlines()[0]}{kept}") from error
+    if not found and not failed:
         raise TranslateError("there was no time to measure anything; give it more --minutes")
     gained = sum(one.seconds < one.default_seconds for one in found)
     typer.echo(f"{path}: {len(found)} measured, {gained} faster than by default")
+    if failed:
+        raise typer.Exit(1)
 
 
 def _line(one: "Tuned") -> str:

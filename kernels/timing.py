@@ -96,6 +96,16 @@ class Timed:
             kept.append(self._calls[number % len(self._calls)]())
 
 
+def lost(device: torch.device) -> bool:
+    """Whether the GPU answers nothing any more, as after an access to memory that is not there."""
+    try:
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+    except RuntimeError:
+        return True
+    return False
+
+
 def relative_error(actual: torch.Tensor, expected: torch.Tensor) -> float:
     """‖actual - expected‖ / ‖expected‖ in float64; infinite where something is not finite."""
     wide = expected.double()

@@ -9,19 +9,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 from importlib.metadata import version
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
-from translate import kernels
 from translate.kernels import _configs
 from translate.kernels._configs import Question
-from translate.kernels.timing import Call, Timed, poison, relative_error, sets_past_cache
+from translate.kernels._uses import Use, Work
+from translate.kernels.timing import Call, Timed, lost
 
 Seconds = Callable[[Sequence[Call], torch.device], float]
 Blocks = dict[str, int]
@@ -51,25 +49,6 @@ CHOICES: dict[str, dict[str, tuple[int, ...]]] = {
 
 
 @dataclass(frozen=True)
-class Use:
-    """An operation as a network calls it.
-
-    Args:
-        op: takes the tensors and `backend=`.
-        shapes: of the tensors; one of three numbers, (C, H, W), is that of images, and gets the batch before it.
-        tuned: the kernels whose block sizes are sought with it.
-        backward: whether its gradients are what is measured.
-        batches: all of them count alike.
-    """
-
-    op: Callable[..., Tensor]
-    shapes: tuple[tuple[int, ...], ...]
-    tuned: tuple[str, ...]
-    backward: bool = False
-    batches: tuple[int, ...] = (1, 8)
-
-
-@dataclass(frozen=True)
 class Tuned:
     """What was found for one question of a kernel: the times are geometric means over the batches."""
 
@@ -88,119 +67,12 @@ class Tuned:
         return {"kind": kind, "shape": dict(shape), "blocks": self.blocks, **times}
 
 
-def uses() -> list[Use]:
-    """What CycleGAN's generator, SRResNet, RRDBNet and SRVGG call at the usual sizes, the most telling first."""
-    parts, one = ("instance_statistics", "normalise"), (1,)
-    return [
-        *(_norm(*shape, parts) for shape in ((256, 64, 64), (64, 256, 256), (128, 128, 128))),
-        *(_up(*shape) for shape in ((256, 64, 64, 128), (128, 128, 128, 64))),
-        *(_norm(*shape, ("instance_norm_grad",), True) for shape in ((256, 64, 64), (64, 256, 256), (128, 128, 128))),
-        *(_up(*shape, one) for shape in ((64, 270, 480, 64), (64, 540, 960, 64), (256, 270, 480, 128))),
-        _dense(64, 270, 480, 32),
-        *(_norm(*shape, parts, batches=one) for shape in ((64, 1080, 1920), (256, 270, 480))),
-        *(_shuffle(*shape) for shape in ((64, 270, 480, 2), (64, 540, 960, 2), (3, 270, 480, 4))),
-        *(Use(kernels.quantise, (shape,), ("quantise",), batches=one) for shape in ((3, 1080, 1920), (3, 256, 256))),
-        *(_transposed(*shape) for shape in ((256, 64, 64, 128), (128, 128, 128, 64))),
-        *(
-            Use(kernels.bias_leaky_relu, ((64, *size), (64,)), ("bias_leaky_relu",))
-            for size in ((270, 480), (256, 256))
-        ),
-        *(_norm(*shape, ("instance_norm",)) for shape in ((512, 16, 16), (256, 32, 32))),
-    ]
+@dataclass(frozen=True)
+class Failed:
+    """Kernels that do not run on this device or are wrong there, with their own defaults."""
 
-
-def _norm(
-    c: int, h: int, w: int, tuned: tuple[str, ...], backward: bool = False, batches: tuple[int, ...] = (1, 8)
-) -> Use:
-    def op(x: Tensor, residual: Tensor, backend: kernels.Backend) -> Tensor:
-        return kernels.instance_norm(x, residual=residual, activation="relu", backend=backend)
-
-    return Use(op, ((c, h, w), (c, h, w)), tuned, backward, batches)
-
-
-def _up(c: int, h: int, w: int, outputs: int, batches: tuple[int, ...] = (1, 8)) -> Use:
-    op = partial(kernels.upsample_conv2d, padding="replicate", activation="relu")
-    return Use(op, ((c, h, w), (outputs, c, 3, 3)), ("conv_up2",), batches=batches)
-
-
-def _dense(c: int, h: int, w: int, growth: int) -> Use:
-    def op(x: Tensor, *layers: Tensor, backend: kernels.Backend) -> Tensor:
-        return kernels.dense_block(x, layers[:5], layers[5:], backend=backend)
-
-    outputs = [growth] * 4 + [c]
-    weights = [(o, c + n * growth, 3, 3) for n, o in enumerate(outputs)]
-    return Use(op, ((c, h, w), *weights, *((o,) for o in outputs)), ("dense_conv",), batches=(1,))
-
-
-def _transposed(c: int, h: int, w: int, outputs: int) -> Use:
-    return Use(kernels.conv_transpose2d, ((c, h, w), (c, outputs, 3, 3)), ("conv_up2",))
-
-
-def _shuffle(c: int, h: int, w: int, factor: int) -> Use:
-    def op(x: Tensor, backend: kernels.Backend) -> Tensor:  # what follows the library's convolution
-        if backend == "reference":
-            return F.leaky_relu(F.pixel_shuffle(x, factor), 0.1)
-        from translate.kernels._pixel_shuffle_triton import bias_shuffle
-
-        y: Tensor = bias_shuffle(x, None, None, factor, "leaky_relu", 0.1)
-        return y
-
-    return Use(op, ((c * factor**2, h, w),), ("bias_shuffle",), batches=(1,))
-
-
-class Work:
-    """One use on a device: calls of it that are ready to be timed, a result, and that of the reference in float64."""
-
-    def __init__(self, use: Use, device: torch.device, dtype: torch.dtype) -> None:
-        self._use, self._device, self._dtype = use, device, dtype
-        self._inputs = self._tensors(use.batches[0])
-        wide = [tensor.detach().double().requires_grad_(use.backward) for tensor in self._inputs]
-        y = use.op(*wide, backend="reference")
-        self._grad = torch.where(y.abs() < 0.05, 0, torch.randn_like(y)) if use.backward else None  # off the kink
-        self._grad = None if self._grad is None else self._grad.to(dtype)
-        self.expected = self._finish(y, wide, self._grad)
-        self.calls = [self._calls(batch) for batch in use.batches]
-
-    def result(self) -> list[Tensor]:
-        """What Triton makes of the first batch, with NaN wherever it writes nothing."""
-        op = partial(self._use.op, *self._inputs, backend="triton")
-        if self._grad is None:
-            poison(self.expected, self._dtype)
-            return [op()]
-        y = op()
-        poison(self.expected, self._dtype)
-        return self._finish(y, self._inputs, self._grad)
-
-    def error(self) -> float:
-        """The largest relative error of the result's tensors."""
-        return max(relative_error(a, b) for a, b in zip(self.result(), self.expected, strict=True))
-
-    def _finish(self, y: Tensor, inputs: Sequence[Tensor], grad: Tensor | None) -> list[Tensor]:
-        if grad is None:
-            return [y]
-        return list(torch.autograd.grad(y, inputs, grad.to(y.dtype), retain_graph=True))
-
-    def _tensors(self, batch: int) -> list[Tensor]:
-        found = []
-        for shape in self._use.shapes:
-            x = torch.randn((batch, *shape) if len(shape) == 3 else shape, device=self._device, dtype=self._dtype)
-            if len(shape) == 3:
-                x = x.contiguous(memory_format=torch.channels_last)
-            found.append(x.requires_grad_(self._use.backward))
-        return found
-
-    def _calls(self, batch: int) -> list[Call]:
-        count = sets_past_cache(self._device, sum(tensor.nbytes for tensor in self._inputs) * batch)
-        op = partial(self._use.op, backend="triton")
-        calls: list[Call] = []
-        for _ in range(count):
-            inputs = self._tensors(batch)
-            if self._use.backward:
-                y = op(*inputs)
-                calls.append(partial(self._finish, y, inputs, torch.randn_like(y)))
-            else:
-                calls.append(partial(op, *inputs))
-        return calls
+    kernels: tuple[str, ...]
+    why: str
 
 
 def graph_seconds(calls: Sequence[Call], device: torch.device) -> float:
@@ -214,7 +86,7 @@ def tune(
     wanted: Sequence[Use],
     dtypes: Sequence[torch.dtype] = (torch.bfloat16, torch.float32),
     seconds: Seconds = graph_seconds,
-) -> Iterator[Tuned]:
+) -> Iterator[Tuned | Failed]:
     """Find the fastest block sizes of each use in turn.
 
     A candidate must give what the reference gives in float64, nearly as well as the default does, before it may win.
@@ -222,27 +94,32 @@ def tune(
     Args:
         device: a GPU (or the CPU, where Triton's interpreter is on).
         until: `time.time()` after which nothing new is tried.
-        wanted: uses, as `uses()` gives them.
+        wanted: as `_uses.uses()` gives them.
         dtypes: float16 and bfloat16 are one.
         seconds: times calls.
     """
     seen: set[Question] = set()
     stream = torch.cuda.stream(torch.cuda.Stream(device)) if device.type == "cuda" else nullcontext()  # type: ignore[no-untyped-call]
     with stream:  # the default one cannot be captured
-        for dtype in dtypes:
-            for use in wanted:
-                if time.time() > until:
-                    return
-                try:
-                    work = Work(use, device, dtype)
-                    with _configs.listen() as asked:
-                        work.result()
-                except torch.OutOfMemoryError:
-                    continue  # a card this small does not compute this size either
-                for question, default in asked.items():
-                    if question.kernel in use.tuned and question not in seen and time.time() < until:
-                        seen.add(question)
-                        yield search(question, default, work, device, until, seconds)
+        for dtype, use in product(dtypes, wanted):
+            if time.time() > until:
+                return
+            try:
+                work = Work(use, device, dtype)
+                with _configs.listen() as asked:
+                    work.result()
+                questions = [question for question in asked if question.kernel in use.tuned and question not in seen]
+                seen.update(questions)
+                found: list[Tuned | Failed] = [
+                    search(question, asked[question], work, device, until, seconds) for question in questions
+                ]
+            except torch.OutOfMemoryError:
+                continue  # a card this small does not compute this size either
+            except Exception as error:
+                if lost(device):
+                    raise
+                found = [Failed(use.tuned, f"{type(error).__name__}: {error}".splitlines()[0])]
+            yield from found
 
 
 def search(

@@ -29,7 +29,7 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         return code, json.loads(out.read_text()), capsys.readouterr().out
 
     yield run
-    for name in ("kernels", "networks", "_measure", "_plain_networks", "_environment"):
+    for name in ("kernels", "networks", "_measure", "_table", "_operations", "_plain_networks", "_environment"):
         sys.modules.pop(name, None)
 
 
@@ -111,7 +111,7 @@ def test_a_process_that_dies_is_blamed_on_what_was_running(
         raise RuntimeError("an illegal memory access was encountered")
 
     assert found.attempt("a", "nchw", fails) == {"error": "RuntimeError: an illegal memory access was encountered"}
-    monkeypatch.setattr(measure, "lost", lambda: True)
+    monkeypatch.setattr(measure, "lost", lambda device: True)
     with pytest.raises(measure.Lost):
         found.attempt("a", "nhwc", fails)
     assert "illegal" in json.loads((tmp_path / "r.json").read_text())["cases"]["a"]["nhwc"]["error"]
@@ -123,12 +123,17 @@ def test_a_new_process_does_what_the_one_that_died_has_left(
     measure = importlib.import_module("_measure")
     worker = tmp_path / "worker.py"
     worker.write_text(
-        "import argparse, os, sys; from pathlib import Path; from _measure import Results, parser\n"
-        "options = parser('').parse_args()\n"
-        "results = Results(options.out, {'environment': {}}, resume=options.resume)\n"
-        "for name in 'abc':\n"
-        "    results.cases.setdefault(name, {})\n"
-        "    results.attempt(name, 'ours', lambda: os._exit(11) if name == 'b' else {'seconds': 1})\n"
+        "import os, sys, _measure\n"
+        "options = _measure.parser('').parse_args()\n"
+        "results = _measure.Results(options.out, {'environment': {}}, resume=options.resume)\n"
+        "def work(name):\n"
+        "    _measure.lost = lambda device: name == 'c'\n"
+        "    if name == 'b': os._exit(11)\n"
+        "    if name == 'c': raise RuntimeError('CUDA error')\n"
+        "    return {'seconds': os.getpid()}\n"
+        "with _measure.ending():\n"
+        "    for name in 'abcd':\n"
+        "        results.attempt(name, 'ours', lambda name=name: work(name))\n"
     )
     out = tmp_path / "w.json"
     monkeypatch.setattr(sys, "argv", [str(worker), "--out", str(out)])
@@ -136,6 +141,6 @@ def test_a_new_process_does_what_the_one_that_died_has_left(
     options = measure.parser("").parse_args(["--out", str(out)])
     assert measure.watch(options) == 0
     cases = json.loads(out.read_text())["cases"]
-    assert {name: case["ours"] for name, case in cases.items()} == {
-        "a": {"seconds": 1}, "b": {"error": "the process ended with 11"}, "c": {"seconds": 1}
-    }  # fmt: skip
+    assert cases["b"]["ours"] == {"error": "the process ended with 11"}
+    assert cases["c"]["ours"] == {"error": "RuntimeError: CUDA error"}
+    assert cases["a"]["ours"]["seconds"] != cases["d"]["ours"]["seconds"]  # the numbers of their processes

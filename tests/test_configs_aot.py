@@ -1,7 +1,7 @@
 """Every shipped configuration, compiled for the device that it was measured on, as the networks' calls launch it.
 
-The calls are those of `tune.uses`. Their launches are caught, so that no device is needed, and compiled in a process of
-their own, as Triton cannot compile where its interpreter is on.
+The calls are those of `_uses.uses`. Their launches are caught, so that no device is needed, and compiled in a process
+of their own, as Triton cannot compile where its interpreter is on.
 """
 
 import json
@@ -16,7 +16,7 @@ import torch
 from test_triton_aot import TARGETS, Row, compiled
 
 from translate.kernels import _configs
-from translate.kernels.tune import Use, uses
+from translate.kernels._uses import Use, uses
 
 POINTERS = {torch.float32: "*fp32", torch.float16: "*fp16", torch.bfloat16: "*bf16", torch.uint8: "*u8"}
 

@@ -2,7 +2,7 @@
 
     python benchmarks/digits.py --data mnist_6000_1000.npz
 
-JSON in results/mnist-from-noise.json, and the trade-off as weights/mnist-cgan-truncation.png.
+JSON in results/mnist-from-noise.json, and the trade-off as weights/cgan-digits-truncation.png.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from translate.train.labelled import Pictures
 from translate.weights import registry
 
 ROOT = Path(__file__).resolve().parent.parent
-NAMES = ("mnist-cgan", "mnist-dcgan", "mnist-gan")
+NAMES = ("cgan-digits", "dcgan-digits", "gan-digits")
 COUNT, SEEDS, FEW, ADDED = 1000, 5, 20, 100
 
 
@@ -108,7 +108,7 @@ def main() -> None:
         out[name] = {measure: asdict(figure) for measure, figure in figures.items()} | {"shares": shares}
         images.write(ROOT / "weights" / f"{name}.jpg", images.Picture(sheet(network)))
         print(name, {measure: round(figure.value, 3) for measure, figure in figures.items()}, shares, flush=True)
-    digits = networks["mnist-cgan"]
+    digits = networks["cgan-digits"]
     out["truncation"] = []
     for truncation in sampling.truncations(digits):
         figures, _ = judge.measure(made(digits, COUNT, 0, truncation))
@@ -116,7 +116,7 @@ def main() -> None:
         out["truncation"].append({"truncation": truncation} | values)
         print(truncation, values, flush=True)
     curve = plot(out["truncation"], {name: figure.value for name, figure in real.items()})
-    images.write(ROOT / "weights" / "mnist-cgan-truncation.png", images.Picture(curve))
+    images.write(ROOT / "weights" / "cgan-digits-truncation.png", images.Picture(curve))
     out["augmentation"] = augmentation(digits, train, test)
     print(out["augmentation"])
     path = ROOT / "benchmarks" / "results" / "mnist-from-noise.json"

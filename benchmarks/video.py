@@ -52,9 +52,10 @@ def pan(path: Path, frames: int, width: int, height: int) -> Path:
 
 def bare(translator: Translator, source: Path) -> tuple[float, float]:
     """Seconds and processor seconds of the network alone, on tensors that are already there."""
-    network = translator._in(translator.precision)
+    inner = translator._network
+    network = inner.of(translator.precision)
     with Video(source) as video, torch.inference_mode():
-        frames = [translator._values(translator._padded(f.picture.pixels[None])) for f in video.frames()]
+        frames = [inner.values(inner.padded(f.picture.pixels[None])) for f in video.frames()]
         began = time.perf_counter(), time.process_time()
         for x in frames:
             network(x)

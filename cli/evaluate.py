@@ -1,20 +1,16 @@
 """`translate evaluate`: how good pictures are, as one table and one JSON."""
 
-import math
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from translate.cli.figures import Watched, finish
 from translate.errors import InputError
 from translate.frames import shown
 
 if TYPE_CHECKING:
     from translate.evaluate.fidelity import Channel
-    from translate.evaluate.folders import Reader
-    from translate.evaluate.intervals import Measured
-    from translate.evaluate.report import Report
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -25,27 +21,6 @@ ChannelOption = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 Json = Annotated[Path | None, typer.Option(help="File for all figures, those of each picture among them.")]
-
-# Label and format of each measure, in the order of the table.
-MEASURES = {
-    "FD-EfficientNetLite0": ("FD-EfficientNetLite0", ".2f"),
-    "KD-EfficientNetLite0": ("KD-EfficientNetLite0", ".4f"),
-    "precision": ("precision", ".1%"),
-    "recall": ("recall", ".1%"),
-    "accuracy": ("accuracy on real pictures", ".1%"),
-    "called_b": ("called B", ".1%"),
-    "FD-Classifier": ("FD-Classifier", ".2f"),
-    "KD-Classifier": ("KD-Classifier", ".3f"),
-    "as_asked": ("called what was asked for", ".1%"),
-    "largest_class": ("most frequent class, in shares", ".2f"),
-    "smallest_class": ("rarest class, in shares", ".2f"),
-    "psnr": ("PSNR, dB", ".2f"),
-    "ssim": ("SSIM", ".4f"),
-    "delta_e": ("ΔE 2000", ".2f"),
-    "edge_correlation": ("edge correlation", ".3f"),
-    "colourfulness": ("colourfulness", ".1f"),
-    "sharpness": ("sharpness", ".3f"),
-}
 
 
 @app.command()
@@ -74,12 +49,12 @@ def sr(
     from translate.weights import registry
 
     translator = Translator(checkpoints.load(registry.find(weights)[0]), device, "fp32") if weights else None
-    with _Watched() as reader:
+    with Watched() as reader:
         report = sr.evaluate(
             hr, lr, scale=scale, translator=translator, restored=restored, channel=chosen, border=border, reader=reader
         )
     report.protocol |= {"weights": weights, "restored": restored and str(restored)}
-    _finish(report, json, translator.device if translator else "cpu")
+    finish(report, json, translator.device if translator else "cpu")
 
 
 @app.command()
@@ -94,9 +69,9 @@ def paired(
     chosen = _start(json, channel)
     from translate.evaluate import paired
 
-    with _Watched() as reader:
+    with Watched() as reader:
         report = paired.evaluate(real, fake, channel=chosen, border=border, reader=reader)
-    _finish(report, json)
+    finish(report, json)
 
 
 @app.command()
@@ -113,9 +88,9 @@ def unpaired(
     from translate.evaluate import unpaired
 
     device = choose_device(device).value
-    with _Watched() as reader:
+    with Watched() as reader:
         report = unpaired.evaluate(real, fake, source, device=device, reader=reader)
-    _finish(report, json, device)
+    finish(report, json, device)
 
 
 @app.command()
@@ -134,9 +109,9 @@ def domain(
     from translate.evaluate import domain
 
     device = choose_device(device).value
-    with _Watched() as reader:
+    with Watched() as reader:
         report = domain.evaluate(train_a, train_b, fake, test_a=test_a, test_b=test_b, device=device, reader=reader)
-    _finish(report, json, device)
+    finish(report, json, device)
 
 
 @app.command()
@@ -161,7 +136,7 @@ def generated(
     test = labelled(real, test=True) if holds_test(real) else None
     report = generated.evaluate(labelled(real), labelled(fake), test, seed=seed)
     report.protocol |= {"real": str(real), "fake": str(fake)}
-    _finish(report, json)
+    finish(report, json)
 
 
 def _start(json: Path | None, channel: str = "y") -> "Channel":
@@ -175,64 +150,3 @@ def _start(json: Path | None, channel: str = "y") -> "Channel":
         if channel == known:
             return known
     raise InputError(f"--channel is {channel!r}; there are {', '.join(CHANNELS)}")
-
-
-class _Watched:
-    """A reader with a line on a terminal that counts the pictures; at the end, names those that could not be used."""
-
-    def __enter__(self) -> "Reader":
-        from rich.console import Console
-
-        from translate.evaluate.folders import Reader
-
-        count = 0
-        self._status = Console(stderr=True).status("")
-        self._status.start()
-
-        def seen(path: Path) -> None:
-            nonlocal count
-            count += 1
-            self._status.update(f"{count} pictures read")
-
-        self._reader = Reader(seen)
-        return self._reader
-
-    def __exit__(self, *error: object) -> None:
-        self._status.stop()
-        for path, reason in self._reader.skipped.items():
-            typer.echo(f"skipped: {shown(path)}: {reason}")
-
-
-def _finish(report: "Report", json: Path | None, device: str = "cpu") -> None:
-    """The table on stdout, the JSON, and exit code 1 where a file was left out."""
-    from rich.console import Console
-    from rich.table import Table
-
-    rows = {of: figures for of, figures in report.results.items() if figures}
-    names = sorted({name for figures in rows.values() for name in figures}, key=list(MEASURES).index)
-    table = Table(box=None, pad_edge=False)
-    table.add_column("figure (95 % interval)")
-    for of in rows:
-        count = len(report.pictures.get(of, {}))
-        table.add_column(f"{of} ({count})" if count else of, justify="right")
-    for name in names:
-        label, form = MEASURES[name]
-        table.add_row(label, *(_cell(figures.get(name), form) for figures in rows.values()))
-    console = Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 200)  # a pipe has no edge
-    console.print(table)
-    for note in report.notes:
-        typer.echo(f"note: {note}")
-    if json:
-        report.write(json, device)
-        typer.echo(f"figures: {shown(json)}")
-    if report.skipped:
-        raise typer.Exit(1)
-
-
-def _cell(figure: "Measured | None", form: str) -> str:
-    if figure is None:
-        return ""
-    if not math.isfinite(figure.value):
-        return "∞"
-    ends = "" if figure.low is None or figure.high is None else f" ({figure.low:{form}} … {figure.high:{form}})"
-    return f"{figure.value:{form}}{ends}"

@@ -15,9 +15,9 @@ from translate.errors import InputError, UnknownModelError
 from translate.weights import registry
 
 if TYPE_CHECKING:
+    from translate.chain import Ready
     from translate.cli.progress import Report
     from translate.frames import Job
-    from translate.translator import Ready
 
 
 def run(

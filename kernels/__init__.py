@@ -2,6 +2,7 @@
 
 from translate.kernels._activation import Activation
 from translate.kernels._bias_act import bias_leaky_relu
+from translate.kernels._dense import dense_block
 from translate.kernels._dispatch import Backend, explain
 from translate.kernels._instance_norm import instance_norm
 from translate.kernels._pixel_shuffle import conv_pixel_shuffle
@@ -17,6 +18,7 @@ __all__ = [
     "bias_leaky_relu",
     "conv_pixel_shuffle",
     "conv_transpose2d",
+    "dense_block",
     "explain",
     "instance_norm",
     "instance_statistics",

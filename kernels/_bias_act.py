@@ -19,8 +19,11 @@ def bias_leaky_relu(
         backend: "auto", "triton" or "reference"; see `translate.kernels.explain`.
 
     Raises:
-        ValueError: the bias has another number of channels than `x`, the slope is NaN, or "triton" where it cannot run.
+        ValueError: a wrong rank, the bias has another number of channels than `x`, the slope is NaN, or "triton" where
+            it cannot run.
     """
+    if x.dim() not in (2, 4):
+        raise ValueError(f"bias_leaky_relu takes (B, C, H, W) or (B, C), got {tuple(x.shape)}")
     if bias is not None and bias.shape != x.shape[1:2]:
         raise ValueError(f"bias is {tuple(bias.shape)}, but the input is {tuple(x.shape)}")
     if slope != slope:
@@ -37,8 +40,8 @@ def bias_leaky_relu(
 
 
 def _obstacle(x: Tensor, slope: float, gain: float) -> str | None:
-    if x.dim() not in (2, 4) or not x.numel():
-        return f"the input is {tuple(x.shape)}, not (B, C, H, W) or (B, C), or it is empty"
+    if not x.numel():
+        return f"{tuple(x.shape)} is empty"
     if slope < 0 or not gain > 0:  # the backward reads the sign of the input off the output
         return f"slope {slope} and gain {gain} change the sign"
     return None

@@ -13,7 +13,7 @@ import triton.language as tl
 from torch import Tensor
 
 from translate.kernels._activation_triton import activated
-from translate.kernels._instance_norm_kernels_triton import affine, inside, start_of
+from translate.kernels._instance_norm_kernels_triton import affine, inside, start_of, tile
 from translate.kernels._instance_norm_launch_triton import TILE, Cut, cut, on_device_of, sizes
 
 
@@ -21,14 +21,8 @@ from translate.kernels._instance_norm_launch_triton import TILE, Cut, cut, on_de
 def bias_act(
     x, bias, y, pixels, channels, slope, gain, LAST: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr
 ):
-    blocks, tiles = tl.cdiv(channels, BLOCK_C), tl.cdiv(pixels, BLOCK_P)
-    first, program = tl.program_id(0) % blocks * BLOCK_C, tl.program_id(0) // blocks
-    sample, pixel = program // tiles, program % tiles * BLOCK_P
-    row, column = tl.arange(0, BLOCK_P), tl.arange(0, BLOCK_C)
-    wanted = first + column < channels
-    mask = (pixel + row < pixels)[:, None] & wanted[None, :]
-    at = start_of(sample, pixel, first, pixels, channels, LAST) + inside(row, column, pixels, channels, LAST)
-    _, shift = affine(None, bias, first + column, wanted)
+    _, _, channel, wanted, mask, at = tile(pixels, channels, LAST, BLOCK_P, BLOCK_C)
+    _, shift = affine(None, bias, channel, wanted)
     result = activated(tl.load(x + at, mask, 0.0).to(tl.float32) + shift, slope, "leaky_relu") * gain
     tl.store(y + at, result.to(y.dtype.element_ty), mask)
 

@@ -38,15 +38,23 @@ def choose(op: str, backend: Backend, tensors: Sequence[Tensor | None], obstacle
             operation is looked at here: whether Triton is installed, and the tensors' device and dtype.
 
     Raises:
-        ValueError: the backend is unknown, or it is "triton" and something is in the way.
+        ValueError: the backend is unknown, the tensors are on several devices, or it is "triton" and something is in
+            the way.
+        TypeError: a tensor is not of a floating dtype.
     """
+    present = [tensor for tensor in tensors if tensor is not None]
+    for tensor in present:
+        if not tensor.is_floating_point():
+            raise TypeError(f"{op} takes floats, got {tensor.dtype}")
+        if tensor.device != present[0].device:
+            raise ValueError(f"{op} takes tensors on one device, got {present[0].device} and {tensor.device}")
     wanted = _default if backend == "auto" else backend
     if wanted not in BACKENDS:
         name = VARIABLE if backend == "auto" else "backend"
         raise ValueError(f"{name} is {wanted!r}; known are 'auto', 'triton' and 'reference'")
     if wanted == "reference":
         return _chosen(op, False, "as asked for")
-    reason = _obstacle(tensors, cpu=wanted == "triton" and interpreted()) or obstacle
+    reason = _obstacle(present, cpu=wanted == "triton" and interpreted()) or obstacle
     if wanted == "triton":
         if reason:
             raise ValueError(
@@ -86,17 +94,14 @@ def _chosen(op: str, triton: bool, why: str) -> bool:
     return triton
 
 
-def _obstacle(tensors: Sequence[Tensor | None], cpu: bool) -> str | None:
+def _obstacle(tensors: Sequence[Tensor], cpu: bool) -> str | None:
     """What keeps every kernel from these tensors; `cpu` says whether it may run there."""
-    present = [tensor for tensor in tensors if tensor is not None]
-    device = present[0].device
+    device = tensors[0].device
     if device.type != "cuda" and not cpu:  # "cuda" is ROCm's name too
         return f"the tensors are on {device}"
     if not _has_triton:
         return "Triton is not installed"
-    for tensor in present:
-        if tensor.device != device:
-            return f"the tensors are on {device} and {tensor.device}"
+    for tensor in tensors:
         if tensor.dtype not in DTYPES:
             return f"{tensor.dtype} is not one of float32, float16 and bfloat16"
     if device.type == "cuda" and torch.version.hip is None:

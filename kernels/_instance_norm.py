@@ -9,6 +9,7 @@ from torch import Tensor
 
 from translate.kernels._activation import Activation, activate_, activation_grad, check_activation
 from translate.kernels._dispatch import Backend, choose
+from translate.kernels._statistics import instance_statistics, normalise
 
 
 def instance_norm(
@@ -20,9 +21,10 @@ def instance_norm(
     activation: Activation = "none",
     slope: float = 0.2,
     eps: float = 1e-5,
+    pad: int = 0,
     backend: Backend = "auto",
 ) -> Tensor:
-    """Return `activation((x - mean) / sqrt(var + eps) * weight + bias + residual)`.
+    """Return `activation((x - mean) / sqrt(var + eps) * weight + bias + residual)`, and reflect it at its edges.
 
     Mean and (biased) variance are taken over H and W of each sample and channel, in float32 whatever the dtype.
     The memory format is kept: channels_last in, channels_last out. Differentiable twice.
@@ -35,26 +37,39 @@ def instance_norm(
         activation: "none", "relu" or "leaky_relu".
         slope: of leaky ReLU's negative side; must be positive.
         eps: added to the variance.
+        pad: rows and columns of reflection on each side of the result, for the convolution that follows; less than
+            H and W. In Triton they are written with the result.
         backend: "auto", "triton" or "reference"; see `translate.kernels.explain`.
+
+    Returns:
+        (B, C, H + 2·pad, W + 2·pad).
 
     Raises:
         ValueError: a wrong rank, a shape that does not fit, H·W = 1, where the variance has no meaning, a slope that is
-            not positive, or "triton" where it cannot run.
+            not positive, a pad that is negative or not less than H and W, or "triton" where it cannot run.
     """
     _check(x, weight, bias, residual)
-    if activation == "leaky_relu" and not slope > 0:  # the backward reads the sign of the input off the output
-        raise ValueError(f"slope is {slope}; it must be positive")
+    if pad and not 0 < pad < min(x.shape[2:]):
+        raise ValueError(
+            f"pad is {pad}; it must be less than the sides of the input, {tuple(x.shape)}, and not below 0"
+        )
     check_activation(activation, slope)
     obstacle = None if x.numel() else f"{tuple(x.shape)} is empty"
     if choose("instance_norm", backend, (x, weight, bias, residual), obstacle):
         from translate.kernels import _instance_norm_triton as triton
 
-        result: Tensor = triton.instance_norm(x, weight, bias, residual, activation, slope, eps)[0]
+        result: Tensor = triton.instance_norm(x, weight, bias, residual, activation, slope, eps, pad)[0]
         return result
     if torch.compiler.is_exporting():  # to ONNX, which has this operator; it takes no decisions that look at numbers
         y = F.instance_norm(x, weight=weight, bias=bias, eps=eps)
-        return activate_(y if residual is None else y + residual, activation, slope)
-    return _InstanceNorm.apply(x, weight, bias, residual, activation, slope, eps)  # type: ignore[no-any-return,no-untyped-call]
+        y = activate_(y if residual is None else y + residual, activation, slope)
+    elif torch.compiler.is_compiling():  # the compiler joins plain operations, and takes no such decisions either
+        statistics = instance_statistics(x, backend="reference")
+        options = {"residual": residual, "activation": activation, "slope": slope, "eps": eps}
+        y = normalise(x, statistics, weight, bias, backend="reference", **options)  # type: ignore[arg-type]
+    else:
+        y = _InstanceNorm.apply(x, weight, bias, residual, activation, slope, eps)  # type: ignore[no-untyped-call]
+    return F.pad(y, [pad] * 4, mode="reflect") if pad else y
 
 
 def _check(x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None) -> None:

@@ -9,7 +9,7 @@ The tiles are those of the forward.
 import triton
 import triton.language as tl
 
-from translate.kernels._instance_norm_kernels_triton import inside, start_of
+from translate.kernels._instance_norm_kernels_triton import inside, start_of, tile
 
 
 @triton.jit
@@ -36,14 +36,9 @@ def grad_planes(
     LAST: tl.constexpr, ACTIVATION: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
     """All of it in one pass. Sums are (2, B, C): Σ(g·n), then Σg. `masked` takes g, where the residual needs it."""
-    blocks = tl.cdiv(channels, BLOCK_C)
-    sample, first = tl.program_id(0) // blocks, tl.program_id(0) % blocks * BLOCK_C
-    row, column = tl.arange(0, BLOCK_P), tl.arange(0, BLOCK_C)
-    wanted = first + column < channels
-    mask = (row < pixels)[:, None] & wanted[None, :]
-    at = start_of(sample, 0, first, pixels, channels, LAST) + inside(row, column, pixels, channels, LAST)
-    out = sample * channels + first + column
-    middle, rstd, scale = load_statistics(mean, m2, weight, out, first + column, wanted, pixels, eps)
+    sample, _, channel, wanted, mask, at = tile(pixels, channels, LAST, BLOCK_P, BLOCK_C)
+    out = sample * channels + channel
+    middle, rstd, scale = load_statistics(mean, m2, weight, out, channel, wanted, pixels, eps)
     normal, g = load_pair(x, grad, y, at, mask, middle, rstd, slope, ACTIVATION)
     dot, total = tl.sum(g * normal, 0), tl.sum(g, 0)
     tl.store(sums + out, dot, wanted)
@@ -88,15 +83,9 @@ def grad_tiles(
     LAST: tl.constexpr, ACTIVATION: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
     """The gradient of x from the finished sums, (2, B, C)."""
-    blocks, tiles = tl.cdiv(channels, BLOCK_C), tl.cdiv(pixels, BLOCK_P)
-    first, program = tl.program_id(0) % blocks * BLOCK_C, tl.program_id(0) // blocks
-    sample, pixel = program // tiles, program % tiles * BLOCK_P
-    row, column = tl.arange(0, BLOCK_P), tl.arange(0, BLOCK_C)
-    wanted = first + column < channels
-    mask = (pixel + row < pixels)[:, None] & wanted[None, :]
-    at = start_of(sample, pixel, first, pixels, channels, LAST) + inside(row, column, pixels, channels, LAST)
-    out = sample * channels + first + column
-    middle, rstd, scale = load_statistics(mean, m2, weight, out, first + column, wanted, pixels, eps)
+    sample, _, channel, wanted, mask, at = tile(pixels, channels, LAST, BLOCK_P, BLOCK_C)
+    out = sample * channels + channel
+    middle, rstd, scale = load_statistics(mean, m2, weight, out, channel, wanted, pixels, eps)
     normal, g = load_pair(x, grad, y, at, mask, middle, rstd, slope, ACTIVATION)
     dot = tl.load(sums + out, wanted, 0.0)
     total = tl.load(sums + samples * channels + out, wanted, 0.0)

@@ -29,6 +29,29 @@ def inside(row, column, pixels, channels, LAST: tl.constexpr):
 
 
 @triton.jit
+def tile(pixels, channels, LAST: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr):
+    """A program's share of a tensor: its sample, pixels and channels, which of these there are, and where they lie.
+
+    That is (sample, pixel, channel, wanted, mask, at), where `wanted` is of the channels alone.
+    """
+    blocks, tiles = tl.cdiv(channels, BLOCK_C), tl.cdiv(pixels, BLOCK_P)
+    first, program = tl.program_id(0) % blocks * BLOCK_C, tl.program_id(0) // blocks
+    sample, begin = program // tiles, program % tiles * BLOCK_P
+    row, column = tl.arange(0, BLOCK_P), tl.arange(0, BLOCK_C)
+    wanted = first + column < channels
+    mask = (begin + row < pixels)[:, None] & wanted[None, :]
+    at = start_of(sample, begin, first, pixels, channels, LAST) + inside(row, column, pixels, channels, LAST)
+    return sample, begin + row, first + column, wanted, mask, at
+
+
+@triton.jit
+def reflected(place, size):
+    """Where the pixel at `place` comes from, which may lie outside of [0, size) by less than size."""
+    place = tl.abs(place)
+    return tl.where(place < size, place, 2 * (size - 1) - place)
+
+
+@triton.jit
 def affine(weight, bias, channel, mask):
     scale = 1.0 if weight is None else tl.load(weight + channel, mask, 0.0).to(tl.float32)[None, :]
     shift = 0.0 if bias is None else tl.load(bias + channel, mask, 0.0).to(tl.float32)[None, :]
@@ -41,12 +64,7 @@ def normalise_planes(
     LAST: tl.constexpr, ACTIVATION: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
     """All of it in one pass, where the planes of BLOCK_C channels fit into the registers of a program."""
-    blocks = tl.cdiv(channels, BLOCK_C)
-    sample, first = tl.program_id(0) // blocks, tl.program_id(0) % blocks * BLOCK_C
-    row, column = tl.arange(0, BLOCK_P), tl.arange(0, BLOCK_C)
-    wanted = first + column < channels
-    mask = (row < pixels)[:, None] & wanted[None, :]
-    at = start_of(sample, 0, first, pixels, channels, LAST) + inside(row, column, pixels, channels, LAST)
+    sample, _, channel, wanted, mask, at = tile(pixels, channels, LAST, BLOCK_P, BLOCK_C)
 
     value = tl.load(x + at, mask, 0.0).to(tl.float32)
     middle = tl.sum(value, 0) / pixels
@@ -55,11 +73,11 @@ def normalise_planes(
     rest = tl.sum(value, 0) / pixels
     value = tl.where(mask, value - rest[None, :], 0.0)
     square = tl.sum(value * value, 0)
-    out = sample * channels + first + column
+    out = sample * channels + channel
     tl.store(mean + out, middle + rest, wanted)
     tl.store(m2 + out, square, wanted)
 
-    scale, shift = affine(weight, bias, first + column, wanted)
+    scale, shift = affine(weight, bias, channel, wanted)
     result = value * (tl.rsqrt(square / pixels + eps)[None, :] * scale) + shift
     if residual is not None:
         result += tl.load(residual + at, mask, 0.0).to(tl.float32)
@@ -128,22 +146,25 @@ def merge_chunks(
 
 @triton.jit
 def normalise_tiles(
-    x, mean, m2, weight, bias, residual, y, pixels, channels, count, slope, eps,
-    LAST: tl.constexpr, ACTIVATION: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
+    x, mean, m2, weight, bias, residual, y, pixels, channels, height, width, count, slope, eps,
+    LAST: tl.constexpr, ACTIVATION: tl.constexpr, PAD: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
-    """Normalise with the mean and the sum of squared deviations of `count` pixels, (B, C) each."""
-    blocks, tiles = tl.cdiv(channels, BLOCK_C), tl.cdiv(pixels, BLOCK_P)
-    first, program = tl.program_id(0) % blocks * BLOCK_C, tl.program_id(0) // blocks
-    sample, pixel = program // tiles, program % tiles * BLOCK_P
-    row, column = tl.arange(0, BLOCK_P), tl.arange(0, BLOCK_C)
-    wanted = first + column < channels
-    mask = (pixel + row < pixels)[:, None] & wanted[None, :]
-    at = start_of(sample, pixel, first, pixels, channels, LAST) + inside(row, column, pixels, channels, LAST)
-    out = sample * channels + first + column
+    """Normalise with the mean and the sum of squared deviations of `count` pixels, (B, C) each.
+
+    The `pixels` are those of y, which is larger than x, (height, width), by PAD reflected ones on each side.
+    """
+    sample, pixel, channel, wanted, mask, at = tile(pixels, channels, LAST, BLOCK_P, BLOCK_C)
+    out = sample * channels + channel
     rstd = tl.rsqrt(tl.load(m2 + out, wanted, 0.0) / count + eps)
     middle = tl.load(mean + out, wanted, 0.0)
-    scale, shift = affine(weight, bias, first + column, wanted)
-    result = (tl.load(x + at, mask, 0.0).to(tl.float32) - middle[None, :]) * (rstd[None, :] * scale) + shift
+    scale, shift = affine(weight, bias, channel, wanted)
+    source = at
+    if PAD:
+        across, down = pixel % (width + 2 * PAD) - PAD, pixel // (width + 2 * PAD) - PAD
+        place = (reflected(down, height) * width + reflected(across, width)).to(tl.int64)
+        source = start_of(sample, 0, 0, height * width, channels, LAST)
+        source += inside(place, channel.to(tl.int64), height * width, channels, LAST)
+    result = (tl.load(x + source, mask, 0.0).to(tl.float32) - middle[None, :]) * (rstd[None, :] * scale) + shift
     if residual is not None:
-        result += tl.load(residual + at, mask, 0.0).to(tl.float32)
+        result += tl.load(residual + source, mask, 0.0).to(tl.float32)
     tl.store(y + at, activated(result, slope, ACTIVATION).to(y.dtype.element_ty), mask)

@@ -87,6 +87,14 @@ def like(x: Tensor, other: Tensor | None) -> Tensor | None:
     return other.contiguous(memory_format=torch.contiguous_format if x.is_contiguous() else torch.channels_last)
 
 
+def padded(x: Tensor, pad: int) -> Tensor:
+    """Room for a dense x with `pad` more pixels on each side, in the same memory format."""
+    b, c, h, w = x.shape
+    memory_format = torch.contiguous_format if x.is_contiguous() else torch.channels_last
+    shape = b, c, h + 2 * pad, w + 2 * pad
+    return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=memory_format)
+
+
 def new_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
     """Room for mean and sum of squared deviations of each plane, float32 (B, C)."""
     return x.new_empty(x.shape[:2], dtype=torch.float32), x.new_empty(x.shape[:2], dtype=torch.float32)
@@ -116,11 +124,15 @@ def run_normalise(
     activation: str,
     slope: float,
     eps: float,
+    pad: int = 0,
 ) -> None:
-    """Normalise a dense x with statistics of `count` pixels; `rest` are weight, bias, residual and result."""
-    pixels, parts = x.shape[2] * x.shape[3], cut_for("normalise", x, 0)
+    """Normalise a dense x with statistics of `count` pixels; `rest` are weight, bias, residual and padded result."""
+    channels, height, width = x.shape[1:]
+    pixels, last = (height + 2 * pad) * (width + 2 * pad), not x.is_contiguous()
+    parts = cut(channels, pixels, last, sizes("normalise", x, last, 0))
+    options = {"ACTIVATION": activation, "PAD": pad, **parts.options}
     forward.normalise_tiles[(x.shape[0] * parts.blocks * parts.tiles,)](
-        x, mean, m2, *rest, pixels, x.shape[1], float(count), slope, eps, ACTIVATION=activation, **parts.options
+        x, mean, m2, *rest, pixels, channels, height, width, float(count), slope, eps, **options
     )
 
 
@@ -132,16 +144,17 @@ def run_forward(
     activation: str,
     slope: float,
     eps: float,
+    pad: int,
 ) -> None:
     """Fill in the statistics and the result."""
     channels, pixels, parts = x.shape[1], x.shape[2] * x.shape[3], cut_for("instance_norm", x, PLANES)
-    if parts.whole:
+    if parts.whole and not pad:
         forward.normalise_planes[(x.shape[0] * parts.blocks,)](
             x, *rest, mean, m2, pixels, channels, slope, eps, ACTIVATION=activation, **parts.options
         )
     else:
         run_statistics(x, mean, m2)
-        run_normalise(x, mean, m2, pixels, rest, activation, slope, eps)
+        run_normalise(x, mean, m2, pixels, rest, activation, slope, eps, pad)
 
 
 def run_backward(

@@ -11,6 +11,7 @@ from translate.kernels._instance_norm_launch_triton import (
     like,
     new_statistics,
     on_device_of,
+    padded,
     run_backward,
     run_forward,
     run_normalise,
@@ -68,18 +69,19 @@ def instance_norm(
     activation: str,
     slope: float,
     eps: float,
+    pad: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The result, and the mean and sum of squared deviations of each plane, float32 (B, C)."""
+    """The padded result, and the mean and sum of squared deviations of each plane, float32 (B, C)."""
     x, (mean, m2) = dense(x), new_statistics(x)
-    y = torch.empty_like(x)
+    y = padded(x, pad)
     with on_device_of(x):
-        run_forward(x, mean, m2, (weight, bias, like(x, residual), y), activation, slope, eps)
+        run_forward(x, mean, m2, (weight, bias, like(x, residual), y), activation, slope, eps, pad)
     return y, mean, m2
 
 
 @instance_norm.register_fake
-def _(x: Tensor, *_: Any) -> tuple[Tensor, Tensor, Tensor]:
-    return torch.empty_like(dense(x)), *new_statistics(x)
+def _(x: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor]:
+    return padded(dense(x), rest[-1]), *new_statistics(x)
 
 
 @torch.library.custom_op("translate::instance_norm_grad", mutates_args=())
@@ -112,7 +114,7 @@ def _(grad: Tensor, x: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
-    x, weight, _, _, *ctx.options = inputs
+    x, weight, _, _, *ctx.options, ctx.pad = inputs
     y, mean, m2 = output
     ctx.mark_non_differentiable(mean, m2)
     ctx.save_for_backward(x, weight, mean, m2, y if ctx.options[0] != "none" else None)
@@ -122,8 +124,11 @@ def _backward(ctx: Any, grad: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
     x, weight, mean, m2, y = ctx.saved_tensors
     activation, slope, eps = ctx.options
     wanted = ctx.needs_input_grad
+    if pad := ctx.pad:
+        grad = _folded(grad, pad)
+        y = None if y is None else y[:, :, pad:-pad, pad:-pad]
     if torch.is_grad_enabled():  # a second derivative is wanted
-        return *gradients(x, weight, mean, m2, y, grad, activation, slope, eps, wanted), None, None, None
+        return *gradients(x, weight, mean, m2, y, grad, activation, slope, eps, wanted), None, None, None, None
     masked = wanted[3] and activation != "none"
     grad_x, (dot, total), g = instance_norm_grad(grad, x, y, mean, m2, weight, activation, slope, eps, masked)
     return (
@@ -134,7 +139,19 @@ def _backward(ctx: Any, grad: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
         None,
         None,
         None,
+        None,
     )
+
+
+def _folded(grad: Tensor, pad: int) -> Tensor:
+    """The gradient before reflection, by plain sums: torch's own adds in any order on a GPU."""
+    for dim in (2, 3):
+        size = grad.shape[dim] - 2 * pad
+        first, middle, last = torch.split(grad, [pad, size, pad], dim)
+        grad = middle.clone()
+        grad.narrow(dim, 1, pad).add_(first.flip(dim))
+        grad.narrow(dim, size - 1 - pad, pad).add_(last.flip(dim))
+    return grad
 
 
 instance_norm.register_autograd(_backward, setup_context=_save)

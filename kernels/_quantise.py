@@ -32,8 +32,6 @@ def quantise(
     """
     if x.dim() != 4:
         raise ValueError(f"quantise takes (B, C, H, W), got {tuple(x.shape)}")
-    if not x.is_floating_point():
-        raise TypeError(f"quantise takes floats, got {x.dtype}")
     if not low < high:
         raise ValueError(f"low is {low} and high is {high}; low must be below high")
     if bits not in (8, 16):

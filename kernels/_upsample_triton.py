@@ -17,6 +17,7 @@ from torch import Tensor
 from translate.kernels import _configs
 from translate.kernels._activation import Activation, activation_grad
 from translate.kernels._activation_triton import activated
+from translate.kernels._convolution_triton import input_precision
 
 
 @triton.jit
@@ -117,10 +118,7 @@ def conv_up2(x: Tensor, weight: Tensor, bias: Tensor | None, replicate: bool, ac
     x = x.contiguous(memory_format=torch.channels_last)
     weight = weight.permute(2, 3, 0, 1).contiguous()
     out = _empty(x, outputs)
-    nvidia = torch.version.hip is None  # of AMD's matrix units all have float32, and few have tf32
-    allowed = torch.backends.cudnn.conv.fp32_precision == "tf32"  # type: ignore[attr-defined]
-    tf32 = nvidia and allowed and x.dtype == torch.float32
-    precision = "tf32" if tf32 else "ieee"
+    precision = input_precision(x)
     default = tiles(inputs, outputs, x.itemsize, precision)
     kind, shape = _configs.kind_of(x, f"k{k}", precision), {"inputs": inputs, "outputs": outputs, "pixels": h * w}
     blocks = _configs.blocks("conv_up2", x, kind, default, **shape)

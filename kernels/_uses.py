@@ -39,6 +39,7 @@ def uses() -> list[Use]:
         *(_up(*shape) for shape in ((256, 64, 64, 128), (128, 128, 128, 64))),
         *(_norm(*shape, ("instance_norm_grad",), True) for shape in ((256, 64, 64), (64, 256, 256), (128, 128, 128))),
         *(_up(*shape, one) for shape in ((64, 270, 480, 64), (64, 540, 960, 64), (256, 270, 480, 128))),
+        _dense(64, 270, 480, 32),
         *(_norm(*shape, parts, batches=one) for shape in ((64, 1080, 1920), (256, 270, 480))),
         *(_shuffle(*shape) for shape in ((64, 270, 480, 2), (64, 540, 960, 2), (3, 270, 480, 4))),
         *(Use(kernels.quantise, (shape,), ("quantise",), batches=one) for shape in ((3, 1080, 1920), (3, 256, 256))),
@@ -63,6 +64,15 @@ def _norm(
 def _up(c: int, h: int, w: int, outputs: int, batches: tuple[int, ...] = (1, 8)) -> Use:
     op = partial(kernels.upsample_conv2d, padding="replicate", activation="relu")
     return Use(op, ((c, h, w), (outputs, c, 3, 3)), ("conv_up2",), batches=batches)
+
+
+def _dense(c: int, h: int, w: int, growth: int) -> Use:
+    def op(x: Tensor, *layers: Tensor, backend: kernels.Backend) -> Tensor:
+        return kernels.dense_block(x, layers[:5], layers[5:], backend=backend)
+
+    outputs = [growth] * 4 + [c]
+    weights = [(o, c + n * growth, 3, 3) for n, o in enumerate(outputs)]
+    return Use(op, ((c, h, w), *weights, *((o,) for o in outputs)), ("dense_conv",), batches=(1,))
 
 
 def _transposed(c: int, h: int, w: int, outputs: int) -> Use:
@@ -119,6 +129,8 @@ class Work:
             x = torch.randn((batch, *shape) if len(shape) == 3 else shape, device=self._device, dtype=self._dtype)
             if len(shape) == 3:
                 x = x.contiguous(memory_format=torch.channels_last)
+            elif len(shape) == 4:  # a weight: the results are to be of the order of one
+                x /= (9 * shape[1]) ** 0.5
             found.append(x.requires_grad_(self._use.backward))
         return found
 

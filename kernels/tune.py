@@ -27,6 +27,13 @@ Blocks = dict[str, int]
 MARGIN = 0.98  # of the time of the best so far: what is nearer to it is noise
 TILES, EACH, COLUMNS = (1024, 2048, 4096, 8192), (8, 16, 32), (32, 64, 128)
 PROGRAMS = (128, 256, 512, 1024)
+PRODUCT = {
+    "BLOCK_M": (64, 128, 256),
+    "BLOCK_N": (32, 64, 128),
+    "num_warps": (4, 8),
+    "num_stages": (2, 3, 4, 5),
+    "BLOCK_I": (16, 32, 64),
+}
 # What is tried for each kernel, one number after the other, the most telling first.
 CHOICES: dict[str, dict[str, tuple[int, ...]]] = {
     "instance_norm": {"planes": (0, 16384, 32768), "tile": TILES, "each": EACH},
@@ -34,13 +41,8 @@ CHOICES: dict[str, dict[str, tuple[int, ...]]] = {
     "instance_statistics": {"tile": TILES, "programs": PROGRAMS, "columns": COLUMNS, "each": EACH},
     "normalise": {"tile": TILES, "columns": COLUMNS, "each": EACH},
     "bias_leaky_relu": {"tile": TILES, "columns": COLUMNS, "each": EACH},
-    "conv_up2": {
-        "BLOCK_M": (64, 128, 256),
-        "BLOCK_N": (32, 64, 128),
-        "num_warps": (4, 8),
-        "num_stages": (2, 3, 4, 5),
-        "BLOCK_I": (16, 32, 64),
-    },
+    "conv_up2": PRODUCT,
+    "dense_conv": PRODUCT,
     "bias_shuffle": {"tile": TILES, "outputs": (16, 32, 64, 128), "num_warps": (2, 4, 8)},
     "quantise": {"tile": (512, *TILES), "num_warps": (2, 4, 8)},
 }

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from runs import save_images, tiny_cyclegan, tiny_srgan
+from runs import blobs, save_images, tiny_cyclegan, tiny_srgan
+from servers import Server
+from videos import write_video
 
 from translate.models.colouriser import Colouriser
 from translate.models.cyclegan import ResnetGenerator
@@ -23,6 +26,7 @@ from translate.models.pix2pix import UNetGenerator
 from translate.models.restorer import Restorer
 from translate.models.srgan import SRResNet
 from translate.train.options import SRGAN, CycleGAN
+from translate.video import segments
 from translate.weights import registry
 from translate.weights.files import save_weights
 
@@ -47,10 +51,75 @@ def triton_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """With several, the sums of a projected discriminator differ in the last bit after a resume."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def interruptible() -> None:
     """Hear Ctrl-C even where a shell has started the tests in the background, which makes them deaf."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def silence(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
+    """Neither Pillow nor OpenCV nor a C library below them may print anything in the test."""
+    yield
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.fixture
+def seeded() -> None:
+    """The same random numbers in every run."""
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test's own folder is the working folder."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Videos are made in segments of 8 frames."""
+    monkeypatch.setattr(segments, "FRAMES", 8)
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Callable[..., Path]:
+    """Write a video into the test's own folder; its options are those of `write_video`."""
+
+    def video(name: str = "drive.mp4", frames: int = 30, **options: Any) -> Path:
+        return write_video(tmp_path / name, frames, **options)
+
+    return video
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", "TRANSLATE_MIRROR"):
+        monkeypatch.delenv(name, raising=False)
+    served = Server()
+    thread = threading.Thread(target=served.serve_forever, args=(0.02,))
+    thread.start()
+    yield served
+    served.ended.set()
+    served.shutdown()
+    served.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def npz(tmp_path: Path) -> str:
+    """24 pictures of 16 × 16 in two classes."""
+    np.savez(path := tmp_path / "blobs.npz", **blobs(24))
+    return str(path)
 
 
 @pytest.fixture(scope="session")

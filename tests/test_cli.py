@@ -1,42 +1,27 @@
-"""The command line as a user meets it: what it makes and what it says."""
+"""The command line as a user meets it: what it makes."""
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from helpers import made, size
 from PIL import Image, ImageCms
 
 from translate import images
-from translate.cli import progress
 from translate.models.restorer import Restorer
 from translate.models.srgan import SRResNet
 from translate.weights.files import save_weights
+
+pytestmark = pytest.mark.usefixtures("inside")
+
 
 Photo = Callable[..., Path]
 Run = Callable[..., Any]
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 NIGHT = ("cyclegan", "--to", "night", "--src")
-
-
-@pytest.fixture(autouse=True)
-def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-
-
-def made(folder: str) -> list[str]:
-    """Every file below, with the temporary ones."""
-    return sorted(str(path.relative_to(folder)) for path in Path(folder).rglob("*") if path.is_file())
-
-
-def size(path: str) -> tuple[int, int]:
-    with Image.open(path) as image:
-        image.load()
-        return image.size
-
 
 # What the two commands make
 
@@ -247,70 +232,6 @@ def test_weights_that_enlarge_are_not_for_other_commands(run: Run, photos: Path)
 
 
 # What is said
-
-
-def test_weights_list_and_info(run: Run) -> None:
-    ran = run("weights", "list")
-    assert [line.split()[:3] for line in ran.lines] == [
-        ["cyclegan-night", "cyclegan", "--to"],
-        ["cyclegan-day", "cyclegan", "--to"],
-        ["tiny-x4", "upscale", "--x4"],
-        ["tiny-photo", "pix2pix", "--to"],
-        ["tiny-colour", "colourise", "for"],
-        ["tiny-restore", "restore", "for"],
-    ]
-    ran = run("weights", "info", "tiny-x4")
-    assert "# tiny-x4\n\nnothing learnt" in ran.out
-    assert "sha256" in ran.out
-
-
-def test_a_card_that_is_missing(run: Run, table: Path) -> None:
-    card = table / "tiny-x4.md"
-    text = card.read_text()
-    try:
-        card.unlink()
-        ran = run("weights", "info", "tiny-x4")
-    finally:
-        card.write_text(text)
-    assert (ran.code, ran.out) == (1, "")
-    assert ran.err.startswith("translate: [Errno 2] No such file or directory: ")
-
-
-def test_damaged_weights_of_the_package(run: Run, photos: Path, table: Path) -> None:
-    path = table / "tiny-x4.safetensors"
-    whole = path.read_bytes()
-    try:
-        path.write_bytes(whole[:-1])
-        for arguments in (["upscale", "photos"], ["weights", "info", "tiny-x4"], ["doctor"]):
-            ran = run(*arguments)
-            assert ran.code == 1
-            assert "install the package again" in ran.err
-    finally:
-        path.write_bytes(whole)
-
-
-def test_doctor(run: Run) -> None:
-    ran = run("doctor")
-    rows = {line.split()[0]: line for line in ran.lines}
-    assert ran.code == 0
-    assert torch.__version__ in rows["torch"]
-    for name in ("device", "precision", "backend"):
-        assert rows[name].endswith(")")  # the reason
-    assert "tiny-x4" in rows["weights"]
-
-
-def test_plain_lines_in_a_pipe(run: Run, photos: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr(progress, "_LINE_SECONDS", 0.0)
-    lines = run(*NIGHT, "photos").lines
-    assert [line.split(",")[0] for line in lines if " of 3, " in line] == ["1 of 3", "2 of 3", "3 of 3"]
-    assert all("images/s" in line and " s left" in line for line in lines if " of 3, " in line)
-
-
-def test_a_bar_on_a_terminal(run: Run, photos: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr(progress, "Console", partial(progress.Console, force_terminal=True, width=120))
-    ran = run(*NIGHT, "photos")
-    assert "3/3" in ran.out
-    assert "\x1b[" in ran.out
 
 
 def test_twice_with_weights_of_that_factor(run: Run, photo: Photo) -> None:

@@ -1,6 +1,8 @@
 import logging
 import random
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -8,11 +10,12 @@ import pytest
 import torch
 from PIL import Image
 from runs import save_images
-from torch import nn
 
 from translate.errors import TrainingError
-from translate.train import data
+from translate.train import data, files, pairs
+from translate.train.files import load_folders
 from translate.train.options import SRGAN, CycleGAN
+from translate.train.patches import SuperResolutionPatches
 
 
 def test_broken_and_small_images_are_named_and_skipped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -22,8 +25,8 @@ def test_broken_and_small_images_are_named_and_skipped(tmp_path: Path, caplog: p
     (folder / "folder.jpg").mkdir()
     Image.new("RGB", (31, 100)).save(folder / "narrow.png")
     with caplog.at_level(logging.WARNING):
-        patches = data.SuperResolutionPatches([folder], 8, 4)
-    assert len(patches.high) == 2
+        patches = SuperResolutionPatches([folder], 8, 4)
+    assert len(patches.images) == 2
     named = {record.getMessage().split(":")[0].rpartition("skipped ")[2] for record in caplog.records}
     assert named == {str(folder / name) for name in ("cut.png", "folder.jpg", "narrow.png")}
     assert "it is too small" in caplog.text
@@ -35,14 +38,14 @@ def test_images_are_found_in_sorted_order_below_the_folder(tmp_path: Path) -> No
     for level, name in enumerate(names):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (8, 8), (10 * level,) * 3).save(tmp_path / name)
-    found = data.load_folders([tmp_path], lambda pixels: pixels)
+    found = load_folders([tmp_path], lambda pixels: pixels)
     assert [names[round(pixels.mean() / 10)] for pixels in found] == sorted(names)
 
 
 def test_sixteen_bits_become_eight(tmp_path: Path) -> None:
     for name, level in (("0", 0), ("1", 100), ("2", 255)):
         cv2.imwrite(str(tmp_path / f"{name}.png"), np.full((8, 8, 3), level * 257, np.uint16))
-    found = data.load_folders([tmp_path], lambda pixels: pixels)
+    found = load_folders([tmp_path], lambda pixels: pixels)
     assert [pixels.dtype for pixels in found] == [np.uint8] * 3
     assert [int(pixels.max()) for pixels in found] == [0, 100, 255]
 
@@ -55,7 +58,7 @@ def test_crops_larger_than_the_images_are_an_error(two: CycleGAN, size: int, loa
 
 def test_crops_come_from_torch_s_random_numbers_alone(two: CycleGAN, one: SRGAN) -> None:
     crops = data.Crops.of_folders([Path(two.a)], 32, (34, 40))
-    patches = data.SuperResolutionPatches([Path(one.hr[0])], 8, 4)
+    patches = SuperResolutionPatches([Path(one.hr[0])], 8, 4)
     batches = []
     for other_seed in range(2):
         np.random.seed(other_seed)
@@ -96,56 +99,92 @@ def test_crops_have_the_whole_range(tmp_path: Path) -> None:
     assert set(batch.unique().tolist()) == {-1.0, 1.0}
 
 
-def test_low_and_high_patches_show_the_same_in_all_orientations(tmp_path: Path) -> None:
-    """Of images that are just one patch: the eight orientations of the whole, in both alike."""
-    folder = save_images(tmp_path / "hr", 2, (16, 16))
-    patches = data.SuperResolutionPatches([folder], 8, 2)
-    torch.manual_seed(0)
-    low, high = patches.batch(150)
-    assert low.shape == (150, 3, 8, 8)
-    assert high.shape == (150, 3, 16, 16)
-    assert 0 <= high.min() < high.max() <= 1
+# What fits into memory
 
-    def orientations(pixels: np.ndarray) -> list[bytes]:
-        turned = [np.rot90(pixels, turn) for turn in range(4)]
-        return [view.tobytes() for one in turned for view in (one, one[:, ::-1])]
 
-    known = [
-        pair
-        for pixels, small in zip(patches.high, patches.low, strict=True)
-        for pair in zip(orientations(small), orientations(pixels), strict=True)
+def batches(folder: Path) -> list[torch.Tensor]:
+    """Of everything that draws from images: crops, enlarging, pairs of two folders, side by side, and made."""
+    torch.manual_seed(5)
+    made = pairs.MadePairs(data.Crops.of_folders([folder], 32, (34, 40)), lambda pixels, seed: pixels)
+    return [
+        data.Crops.of_folders([folder], 32, (34, 40)).batch(6),
+        *SuperResolutionPatches([folder], 8, 4).batch(6),
+        *SuperResolutionPatches([folder], 8, 4, "realistic").batch(6),
+        *pairs.of_two_folders(folder, folder.with_name("b"), 16, (18, 20)).batch(6),
+        *pairs.side_by_side(folder, "AtoB", 16, (18, 20)).batch(6),
+        *made.batch(6),
     ]
-    drawn = [
-        tuple((image * 255).round().byte().permute(1, 2, 0).contiguous().numpy().tobytes() for image in pair)
-        for pair in zip(low, high, strict=True)
-    ]
-    assert set(drawn) == set(known)
-    assert len(set(known)) == 16
 
 
-def test_low_patches_are_reductions_of_the_high_ones(tmp_path: Path) -> None:
-    patches = data.SuperResolutionPatches([save_images(tmp_path / "hr", 2, (50, 43))], 8, 4)
-    torch.manual_seed(0)
-    low, high = patches.batch(10)
-    averaged = nn.functional.avg_pool2d(high, 4)
-    assert (averaged - low).abs().mean() < 0.01  # smooth images: off by one low pixel it is 0.05
-    shifted = (averaged[..., 1:] - low[..., :-1]).abs().mean()
-    assert shifted > 0.03
+@pytest.mark.parametrize("room", [0, 15_000])
+def test_what_does_not_fit_into_memory_is_read_when_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, room: int
+) -> None:
+    """The same batches, with none or some of the images in memory."""
+    folder = save_images(tmp_path / "a", 4)
+    save_images(tmp_path / "b", 4, seed=1)
+    (folder / "broken.png").write_bytes(b"no image")
+    (tmp_path / "b" / "broken.png").write_bytes(b"no image")
+    expected = batches(folder)
+    monkeypatch.setattr(files, "memory", lambda: room)
+    with caplog.at_level(logging.INFO):
+        found = batches(folder)
+    assert all(torch.equal(*pair) for pair in zip(found, expected, strict=True))
+    kept = room // (48 * 40 * 3)
+    assert f"4 images in {folder}, {kept} of them (0.0 of 0.0 MB) kept in memory, the others read" in caplog.text
 
 
-def test_low_images_are_the_benchmarks_bicubic_reduction(tmp_path: Path) -> None:
-    """Pillow's, which has the same kernel, up to the rounding between its two passes."""
-    folder = save_images(tmp_path / "hr", 2, (48, 40))
-    patches = data.SuperResolutionPatches([folder], 8, 4)
-    for path, low in zip(sorted(folder.iterdir()), patches.low, strict=True):
-        with Image.open(path) as picture:
-            expected = np.asarray(picture.resize((12, 10), Image.Resampling.BICUBIC))
-        assert np.abs(low.astype(int) - expected).max() <= 1
+def test_an_image_in_memory_is_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = save_images(tmp_path / "a", 3)
+    read: list[str] = []
+
+    def images(room: int) -> files.Images[files.Pixels]:
+        def reading(path: Path) -> files.Pixels:
+            read.append(path.name)
+            return files.read_rgb(path)
+
+        monkeypatch.setattr(files, "memory", lambda: room)
+        read.clear()
+        return files.Images(files.files_in(folder), reading, "a")
+
+    whole, some = images(10**6), images(12_000)
+    assert (whole.all_kept, some.all_kept) == (True, False)
+    assert read == ["0.png", "1.png", "2.png"]
+    assert all((a == b).all() for a, b in zip(whole, some, strict=True))
+    assert read == ["0.png", "1.png", "2.png", "2.png"], "only the third did not fit"
 
 
-def test_large_images_are_drawn_more_often(tmp_path: Path) -> None:
-    Image.new("RGB", (16, 16), "black").save(tmp_path / "0.png")
-    Image.new("RGB", (48, 16), "white").save(tmp_path / "1.png")
-    torch.manual_seed(0)
-    low, _ = data.SuperResolutionPatches([tmp_path], 8, 2).batch(400)
-    assert low.mean().item() == pytest.approx(0.75, abs=0.06)
+@pytest.mark.parametrize("what", ["gone", "broken", "another size"])
+def test_an_image_that_changes_during_the_run_stops_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    folder = save_images(tmp_path / "a", 2)
+    monkeypatch.setattr(files, "memory", lambda: 0)
+    crops = data.Crops.of_folders([folder], 16, (16, 20))
+    for path in folder.iterdir():
+        path.unlink()
+        if what == "broken":
+            path.write_bytes(b"no image")
+        elif what == "another size":
+            Image.new("RGB", (30, 20)).save(path)
+    with pytest.raises(TrainingError, match=r"\d\.png (has changed since|was whole when) the run began") as caught:
+        crops.batch(1)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_dry_run_says_what_is_kept(run: Callable[..., Any], tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = save_images(tmp_path / "hr", 2, (400, 300))
+    tiny = ["--patch", 8, "--width", 4, "--blocks", 1, "--batch", 2, "--device", "cpu"]
+    ran = run("train", "srgan", "--hr", folder, "--out", tmp_path / "out", "--dry-run", *tiny)
+    assert (ran.code, "s for each of the first steps" in ran.out) == (0, True)
+    assert f"2 images in {folder}, 0.8 MB kept in memory" in caplog.text  # 2 · 400 · 300 · 3 · (1 + 1/16)
+    assert not (tmp_path / "out").exists()
+
+
+def test_memory_is_shared_by_the_processes_of_one_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "available_bytes", lambda: 8000)
+    assert files.memory() == 4000
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    assert files.memory() == 1000
+    monkeypatch.setattr(files, "available_bytes", lambda: None)
+    assert files.memory() == files.UNKNOWN

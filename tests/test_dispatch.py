@@ -38,15 +38,22 @@ def test_asking_for_triton_is_strict(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_in_the_way_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRITON_INTERPRET", "1")
     x = torch.ones(2)
-    with pytest.raises(ValueError, match="the tensors are on cpu and meta"):
-        _dispatch.choose("op", "triton", (x, None, x.to("meta")))
-    with pytest.raises(ValueError, match=r"torch\.int64 is not one of"):
-        _dispatch.choose("op", "triton", (x, x.long()))
+    with pytest.raises(ValueError, match=r"torch\.float64 is not one of"):
+        _dispatch.choose("op", "triton", (x, x.double()))
     with pytest.raises(ValueError, match="op cannot run in Triton: it is Monday; take"):
         _dispatch.choose("op", "triton", (x,), "it is Monday")
     monkeypatch.setattr(_dispatch, "_has_triton", False)
     with pytest.raises(ValueError, match="Triton is not installed"):
         _dispatch.choose("op", "triton", (x,))
+
+
+@pytest.mark.parametrize("backend", ["auto", "triton", "reference"])
+def test_what_no_implementation_takes_is_refused_by_all(backend: kernels.Backend) -> None:
+    x = torch.ones(2)
+    with pytest.raises(ValueError, match=r"^op takes tensors on one device, got cpu and meta$"):
+        _dispatch.choose("op", backend, (x, None, x.to("meta")))
+    with pytest.raises(TypeError, match=r"^op takes floats, got torch\.int64$"):
+        _dispatch.choose("op", backend, (x, x.long()))
 
 
 def test_all_works_without_triton_and_the_variable_is_heard() -> None:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 import torch.distributed as dist
-from runs import assert_close, results, run, same, save_images
-from shared_runs import configs
+from runs import assert_close, needs_features, results, run, same, save_images
+from shared_runs import configs, save_data
 
 from translate.errors import TrainingError
 from translate.train.distributed import share
@@ -14,19 +14,27 @@ from translate.train.state import CHECKPOINT, read_checkpoint
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of all runs by two processes."""
+    save_data(folder := tmp_path_factory.mktemp("shared"))
+    subprocess.run([*TORCHRUN, Path(__file__).with_name("shared_runs.py"), folder], check=True, timeout=300)
+    return folder
+
+
 @pytest.mark.slow
-def test_two_processes_have_the_result_of_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "name",
+    [name for name in configs(Path()) if name != "colourise"] + [pytest.param("colourise", marks=needs_features)],
+)
+def test_two_processes_have_the_result_of_one(name: str, folder: Path) -> None:
     """The same total batch; and cut and resumed they are the same bit for bit."""
-    save_images(tmp_path / "a", 3)
-    save_images(tmp_path / "b", 2, seed=1)
-    subprocess.run([*TORCHRUN, Path(__file__).with_name("shared_runs.py"), tmp_path], check=True, timeout=300)
-    for name, config in configs(tmp_path).items():
-        list(run(config, tmp_path / name))
-        paths = [tmp_path / name, tmp_path / f"{name} shared", tmp_path / f"{name} cut"]
-        alone, shared, cut = (read_checkpoint(path / CHECKPOINT) for path in paths)
-        assert_close(shared, alone, 1e-5)
-        assert same(cut, shared)
-        assert results(paths[2]) == results(paths[1])
+    list(run(configs(folder)[name], folder / name))
+    paths = [folder / name, folder / f"{name} shared", folder / f"{name} cut"]
+    alone, shared, cut = (read_checkpoint(path / CHECKPOINT) for path in paths)
+    assert_close(shared, alone, 1e-5)
+    assert same(cut, shared)
+    assert results(paths[2]) == results(paths[1])
 
 
 @pytest.mark.slow
@@ -44,14 +52,14 @@ def test_torchrun_starts_the_command(tmp_path: Path) -> None:
     assert {path.name for path in (tmp_path / "out").iterdir()} == {CHECKPOINT, "srresnet.safetensors", "samples.png"}
 
 
-def test_shares_are_alike_and_cover_the_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert share(3, 2) == slice(0, 6)
+def test_shares_are_alike_and_cover_each_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert share(3, 2).tolist() == list(range(6))
     monkeypatch.setattr(dist, "is_initialized", lambda: True)
     monkeypatch.setattr(dist, "get_world_size", lambda: 2)
     shares = []
     for rank in range(2):
         monkeypatch.setattr(dist, "get_rank", lambda rank=rank: rank)
-        shares.append(share(4, 3))
+        shares.append(share(4, 3).tolist())
         with pytest.raises(TrainingError, match="--batch 3 cannot be shared by 2 processes; make it a multiple of 2"):
             share(3, 2)
-    assert shares == [slice(0, 6), slice(6, 12)]
+    assert shares == [[0, 1, 4, 5, 8, 9], [2, 3, 6, 7, 10, 11]]

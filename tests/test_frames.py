@@ -12,10 +12,7 @@ from translate.frames import Job, clean, plan, shown
 
 Photo = Callable[..., Path]
 
-
-@pytest.fixture(autouse=True)
-def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("inside")
 
 
 def tree(*names: str) -> None:

@@ -13,6 +13,7 @@ from translate.train.losses import (
     discriminator_loss,
     generator_loss,
     gradient_penalty,
+    grid,
     penalty,
     photorealism,
     r1_penalty,
@@ -202,3 +203,21 @@ def test_projected_discriminator_judges_features_that_are_not_its_own() -> None:
     assert x.grad.abs().max() > 0
     brighter = judge(torch.full_like(x, 0.8))
     assert all((a - b).abs().max() > 1e-3 for a, b in zip(maps, brighter, strict=True))
+
+
+@needs_features
+def test_projected_discriminator_enlarges_small_grey_pictures() -> None:
+    judge = ProjectedDiscriminator(FeatureNetwork(), width=8, enlarge=4)
+    assert [scores.shape[-1] for scores in judge(torch.rand(2, 1, 32, 32), torch.zeros(2))] == [32, 16, 8, 4]
+
+
+def test_grid_loss_sees_what_repeats_with_the_enlargement_alone() -> None:
+    torch.manual_seed(0)
+    real = torch.rand(2, 3, 64, 64)
+    dots = torch.zeros(64, 64)
+    dots[::4, 1::4] = 0.2
+    noise = torch.where(torch.rand(64, 64) < 1 / 16, 0.2, 0.0)
+    assert grid(real, real, 4) == 0
+    assert grid(real + dots, real, 4) > 3 * grid(real + noise, real, 4) > 0
+    (slope,) = torch.autograd.grad(grid(fake := (real + dots).requires_grad_(), real, 4), fake)
+    assert grid(fake - 0.05 * slope / slope.abs().max(), real, 4) < grid(fake, real, 4)

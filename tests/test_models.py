@@ -10,10 +10,7 @@ from translate.models.cyclegan import ResnetGenerator
 from translate.models.patchgan import PatchDiscriminator, UNetDiscriminator
 from translate.models.srgan import SRResNet
 
-
-@pytest.fixture(autouse=True)
-def _seed() -> None:
-    torch.manual_seed(0)
+pytestmark = pytest.mark.usefixtures("seeded")
 
 
 def image(h: int, w: int, batch: int = 1) -> Tensor:

@@ -1,6 +1,5 @@
 """The recipes that learn from a picture and what it shall become: pix2pix, colourise, restore."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,15 +8,26 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from runs import Options, first, losses, needs_features, results, run, same, save_images
+from runs import (
+    first,
+    losses,
+    needs_features,
+    results,
+    run,
+    same,
+    save_images,
+    tiny_colourise,
+    tiny_pix2pix,
+    tiny_restore,
+)
 from torch import Tensor
 
 from translate import checkpoints
 from translate.errors import InputError, TrainingError
 from translate.models.colouriser import grid
-from translate.train import colourise, pairs, restore
+from translate.train import colourise, pairs, pix2pix, restore
 from translate.train.data import Crops
-from translate.train.options import Colourise, Pix2Pix, Restore
+from translate.train.options import Colourise, Pix2Pix, Restore, Run
 from translate.train.state import CHECKPOINT, read_checkpoint
 
 TINY: dict[str, Any] = {"steps": 6, "ema": 0.9}
@@ -30,21 +40,20 @@ def photos(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def drawings(photos: Path) -> Pix2Pix:
-    network: dict[str, Any] = {"generator": "resnet", "width": 4, "blocks": 1, "discriminator_width": 4}
-    return Pix2Pix(photos=(str(photos),), size=32, load=(32, 40), **network, **TINY)
+    return tiny_pix2pix(photos)
 
 
 @pytest.fixture
 def restoring(photos: Path) -> Restore:
-    return Restore(photos=(str(photos),), batch=2, size=32, load=(32, 40), width=4, **TINY)
+    return tiny_restore(photos)
 
 
 @pytest.fixture
 def colouring(photos: Path) -> Colourise:
-    return Colourise(photos=(str(photos),), batch=2, size=32, load=(32, 40), width=8, **TINY)
+    return tiny_colourise(photos)
 
 
-def assert_cut_is_whole(config: Options, tmp_path: Path, name: str) -> None:
+def assert_cut_is_whole(config: Run, tmp_path: Path, name: str) -> None:
     whole = list(run(config, tmp_path / "whole"))
     begun = first(config, tmp_path / "cut", 3)
     torch.manual_seed(12345)  # whatever happened in between
@@ -60,19 +69,19 @@ def test_pix2pix_cut_and_resumed_is_the_whole_run(drawings: Pix2Pix, tmp_path: P
     assert_cut_is_whole(drawings, tmp_path, "pix2pix")
 
 
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """With several, the sums of a projected discriminator differ in the last bit after a resume."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @needs_features
 @pytest.mark.usefixtures("one_thread")
 def test_projected_pix2pix_cut_and_resumed_is_the_whole_run(drawings: Pix2Pix, tmp_path: Path) -> None:
-    assert_cut_is_whole(replace(drawings, discriminator="projected", feature=1.0), tmp_path, "pix2pix")
+    assert_cut_is_whole(replace(drawings, discriminator="projected", feature=1.0, outline=1.0), tmp_path, "pix2pix")
+
+
+@needs_features
+def test_the_outline_loss_is_blind_to_colours(drawings: Pix2Pix, tmp_path: Path) -> None:
+    [step] = run(replace(drawings, outline=1.0, l1=0.0, adversarial=0.0, steps=1), tmp_path / "out")
+    assert step.losses["outline"] > 0.1
+    x = torch.rand(1, 3, 32, 32) - 0.5
+    other = x + torch.tensor([0.587, -0.299, 0.0]).view(1, 3, 1, 1) * 0.5  # of the same luminance
+    torch.testing.assert_close(pix2pix._grey_of(x), pix2pix._grey_of(other))
 
 
 def test_unet_cut_and_resumed_is_the_whole_run(drawings: Pix2Pix, tmp_path: Path) -> None:
@@ -90,7 +99,7 @@ def test_colourise_cut_and_resumed_is_the_whole_run(colouring: Colourise, tmp_pa
 
 @pytest.mark.parametrize("recipe", ["drawings", "restoring"])
 def test_accumulated_batches_are_one_large_one(recipe: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    config: Options = replace(request.getfixturevalue(recipe), batch=4, steps=2)
+    config: Run = replace(request.getfixturevalue(recipe), batch=4, steps=2)
     large, small = (
         losses(list(run(c, tmp_path / str(c.batch)))) for c in (config, replace(config, batch=2, accumulate=2))
     )

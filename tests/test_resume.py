@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 import torch
-from runs import Options, first, losses, needs_features, results, run, same
+from runs import first, losses, needs_features, results, run, same
 
 from translate.errors import TrainingError
-from translate.train.options import SRGAN, CycleGAN
+from translate.train.options import SRGAN, CycleGAN, Run
 from translate.train.state import CHECKPOINT, read_checkpoint
 
 
-def assert_cut_is_whole(config: Options, tmp_path: Path, cut: int) -> None:
+def assert_cut_is_whole(config: Run, tmp_path: Path, cut: int) -> None:
     whole = list(run(config, tmp_path / "whole"))
     assert [(step.number, step.of) for step in whole] == [(number, 6) for number in range(1, 7)]
     begun = first(config, tmp_path / "cut", cut)
@@ -27,8 +27,9 @@ def test_cyclegan_cut_and_resumed_is_the_whole_run(two: CycleGAN, tmp_path: Path
     assert set(results(tmp_path / "cut")) == {"a2b.safetensors", "b2a.safetensors", "samples.png"}
 
 
-def test_srgan_cut_and_resumed_is_the_whole_run(one: SRGAN, tmp_path: Path) -> None:
-    assert_cut_is_whole(one, tmp_path, 3)
+@pytest.mark.parametrize("degradation", ["bicubic", "realistic"])
+def test_srgan_cut_and_resumed_is_the_whole_run(one: SRGAN, tmp_path: Path, degradation: Any) -> None:
+    assert_cut_is_whole(replace(one, degradation=degradation), tmp_path, 3)
     assert set(results(tmp_path / "cut")) == {"srresnet.safetensors", "samples.png"}
 
 
@@ -40,13 +41,15 @@ def test_adversarial_srgan_cut_and_resumed_is_the_whole_run(one: SRGAN, tmp_path
 
 
 @needs_features
+@pytest.mark.usefixtures("one_thread")
 def test_a_projected_run_that_was_cut_is_the_whole_run(two: CycleGAN, tmp_path: Path) -> None:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # with several, the sums of this run differ in the last bit after a resume
-    try:
-        assert_cut_is_whole(replace(two, discriminator="projected"), tmp_path, 3)
-    finally:
-        torch.set_num_threads(threads)
+    assert_cut_is_whole(replace(two, discriminator="projected"), tmp_path, 3)
+
+
+@needs_features
+@pytest.mark.usefixtures("one_thread")
+def test_a_projected_srgan_with_a_grid_loss_resumes_exactly(one: SRGAN, tmp_path: Path) -> None:
+    assert_cut_is_whole(replace(one, gan_steps=6, discriminator="projected", grid=1.0), tmp_path, 3)
 
 
 @pytest.mark.parametrize(

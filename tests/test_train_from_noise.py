@@ -1,88 +1,58 @@
-"""The recipes that make pictures from noise: their data, their loop, and what they warn of."""
+"""The recipes that make pictures from noise: their loop, their losses, and what they warn of."""
 
 import logging
-from collections.abc import Callable, Iterator
-from importlib import import_module
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from runs import losses, results, same
+from runs import FROM_NOISE, first, losses, needs_features, results, run, same, tiny_from_noise
 from torch import Tensor
 
 from translate import checkpoints
 from translate.errors import TrainingError
 from translate.train.collapse import WARM_UP, Diversity, alike
-from translate.train.labelled import Pictures
 from translate.train.losses import discriminator_loss, generator_loss
-from translate.train.options import CGAN, DCGAN, GAN, FromNoise, StyleGAN
-from translate.train.state import CHECKPOINT, Step, read_checkpoint
+from translate.train.options import CGAN, FromNoise, StyleGAN
+from translate.train.state import CHECKPOINT, read_checkpoint
 from translate.train.stylegan import PathLength
 
-Photo = Callable[..., Path]
 Run = Callable[..., Any]
-SQUARES = np.zeros((4, 8, 8), np.uint8)
-TINY: dict[str, Any] = {"steps": 5, "batch": 4, "width": 4, "discriminator_width": 4, "latent": 6, "ema": 0.9}
-
-
-def blobs(count: int, size: int = 16) -> dict[str, Any]:
-    """Bright spots, above (class 0) or below (class 1)."""
-    rng = np.random.default_rng(0)
-    x, y = rng.integers(0, 30, (count, size, size), dtype=np.uint8), np.arange(count) % 2
-    for number, label in enumerate(y):
-        left = rng.integers(2, size - 6)
-        top = label * size // 2 + 2
-        x[number, top : top + 4, left : left + 4] += 200
-    return {"x_train": x, "y_train": y}
-
-
-@pytest.fixture
-def npz(tmp_path: Path) -> str:
-    np.savez(path := tmp_path / "blobs.npz", **blobs(24))
-    return str(path)
-
-
-def train(config: FromNoise, out: Path, **options: Any) -> Iterator[Step]:
-    recipe: Any = import_module(f"translate.train.{type(config).__name__.lower()}")
-    steps: Iterator[Step] = recipe.train(config, out, **options)
-    return steps
-
-
-def configs(npz: str) -> dict[str, FromNoise]:
-    return {
-        "gan": GAN(src=npz, gan="minimax", prior="uniform", **TINY),
-        "dcgan": DCGAN(src=npz, r1=0.1, mirror=True, **TINY),
-        "cgan": CGAN(src=npz, diffaugment=True, gan="hinge", **TINY | {"accumulate": 2}),
-        "stylegan": StyleGAN(src=npz, size=32, style=8, layers=2, path_length=2.0, **TINY),
-    }
-
 
 # The loop
 
 
 @pytest.mark.parametrize("recipe", ["gan", "dcgan", "cgan", "stylegan"])
 def test_cut_and_resumed_is_the_whole_run(recipe: str, npz: str, tmp_path: Path) -> None:
-    config = configs(npz)[recipe]
-    whole = list(train(config, tmp_path / "whole"))
-    begun = train(config, tmp_path / "cut", minutes=0)
-    steps = [next(begun) for _ in range(3)]
-    begun.close()  # type: ignore[attr-defined]
-    torch.manual_seed(12345)
-    steps += train(config, tmp_path / "cut", resume=True)
-    assert losses(steps) == losses(whole)
-    assert results(tmp_path / "cut") == results(tmp_path / "whole")
-    assert set(results(tmp_path / "cut")) == {"generator.safetensors", "samples.png"}
-    assert same(*(read_checkpoint(tmp_path / name / CHECKPOINT) for name in ("cut", "whole")))
+    assert_cut_is_whole(tiny_from_noise(npz)[recipe], tmp_path)
     network: Any = checkpoints.load_from_noise(tmp_path / "whole" / "generator.safetensors")
     assert (network.latent, network.uniform) == (6, recipe == "gan")
     assert network.classes == (("0", "1") if recipe == "cgan" else ())
 
 
+@needs_features
+@pytest.mark.usefixtures("one_thread")
+def test_projected_stylegan_cut_and_resumed_is_the_whole_run(npz: str, tmp_path: Path) -> None:
+    config = StyleGAN(src=npz, size=32, style=8, layers=2, r1=0.0, discriminator="projected", **FROM_NOISE)
+    assert_cut_is_whole(config, tmp_path)
+
+
+def assert_cut_is_whole(config: FromNoise, folder: Path) -> None:
+    whole = list(run(config, folder / "whole"))
+    steps = first(config, folder / "cut", 3)
+    torch.manual_seed(12345)
+    steps += run(config, folder / "cut", resume=True)
+    assert losses(steps) == losses(whole)
+    assert results(folder / "cut") == results(folder / "whole")
+    assert set(results(folder / "cut")) == {"generator.safetensors", "samples.png"}
+    assert same(*(read_checkpoint(folder / name / CHECKPOINT) for name in ("cut", "whole")))
+
+
 def test_losses_that_are_asked_for(npz: str, tmp_path: Path) -> None:
-    every = configs(npz).items()
-    named = {name: [set(step.losses) for step in train(config, tmp_path / name)] for name, config in every}
+    every = tiny_from_noise(npz).items()
+    named = {name: [set(step.losses) for step in run(config, tmp_path / name)] for name, config in every}
     always = {"generator", "discriminator", "diversity"}
     assert named["gan"][0] == always
     assert named["dcgan"][0] == always | {"penalty"}
@@ -92,8 +62,8 @@ def test_losses_that_are_asked_for(npz: str, tmp_path: Path) -> None:
 
 
 def test_cgan_learns_what_is_asked_for(npz: str, tmp_path: Path) -> None:
-    tiny = TINY | {"steps": 80, "batch": 24, "width": 8, "discriminator_width": 8}
-    list(train(CGAN(src=npz, lr=1e-2, diverse=0.0, **tiny), tmp_path / "out"))
+    tiny = FROM_NOISE | {"steps": 80, "batch": 24, "width": 8, "discriminator_width": 8}
+    list(run(CGAN(src=npz, lr=1e-2, diverse=0.0, **tiny), tmp_path / "out"))
     network: Any = checkpoints.load_from_noise(tmp_path / "out" / "generator.safetensors")
     labels = torch.arange(2).repeat_interleave(8)
     made: Tensor = network(torch.randn(16, 6, generator=torch.Generator().manual_seed(0)), labels)
@@ -102,10 +72,10 @@ def test_cgan_learns_what_is_asked_for(npz: str, tmp_path: Path) -> None:
 
 
 def test_init_takes_the_networks_over(npz: str, tmp_path: Path) -> None:
-    config = configs(npz)["cgan"]
-    list(train(config, tmp_path / "first"))
+    config = tiny_from_noise(npz)["cgan"]
+    list(run(config, tmp_path / "first"))
     still = CGAN(**vars(config) | {"steps": 1, "lr": 0.0})
-    [step] = train(still, tmp_path / "second", init=tmp_path / "first" / CHECKPOINT)
+    [step] = run(still, tmp_path / "second", init=tmp_path / "first" / CHECKPOINT)
     assert step.saved
     before, after = (read_checkpoint(tmp_path / name / CHECKPOINT) for name in ("first", "second"))
     assert same(before["generator"]["first.weight"], after["generator"]["first.weight"])
@@ -194,88 +164,9 @@ def test_a_generator_that_never_gets_diverse_is_told(caplog: pytest.LogCaptureFi
 # Data
 
 
-def test_an_npz(npz: str) -> None:
-    pictures = Pictures(Path(npz))
-    assert pictures.pixels.shape == (24, 1, 16, 16)
-    assert (pictures.classes, pictures.labels.tolist()) == (("0", "1"), [0, 1] * 12)
-    assert (pictures.pixels[:, 0].numpy() == blobs(24)["x_train"]).all()
-    x, labels = pictures.batch(50)
-    assert -1 <= x.min() < -0.9
-    assert 0.5 < x.max() <= 1
-    assert ((x[:, 0, 8:].amax((1, 2)) > 0.2) == (labels == 1)).all()
-
-
-def test_a_share_of_a_batch_is_part_of_the_whole(npz: str) -> None:
-    pictures = Pictures(Path(npz), mirror=True)
-    torch.manual_seed(0)
-    whole, labels = pictures.batch(8)
-    torch.manual_seed(0)
-    part, some = pictures.batch(8, slice(2, 5))
-    assert torch.equal(part, whole[2:5])
-    assert torch.equal(some, labels[2:5])
-
-
-def test_a_folder_a_class_and_mixed_sizes(tmp_path: Path, photo: Photo) -> None:
-    for number, (name, height, width) in enumerate(
-        (("cat", 40, 60), ("cat", 50, 40), ("dog", 32, 32), ("dog", 90, 33))
-    ):
-        photo(tmp_path / "set" / name / f"{number}.png", height, width, seed=number)
-    pictures = Pictures(tmp_path / "set", 32)
-    assert (pictures.classes, pictures.labels.tolist()) == (("cat", "dog"), [0, 0, 1, 1])
-    assert pictures.pixels.shape == (4, 3, 32, 32)
-    photo(path := tmp_path / "plain" / "a.png", 20, 20, mode="L")
-    photo(path.with_name("b.png"), 20, 20, mode="L", seed=1)
-    plain = Pictures(tmp_path / "plain")
-    assert (plain.pixels.shape, plain.classes) == ((2, 1, 20, 20), ())
-    photo(path.with_name("c.png"), 20, 20, seed=2)  # one in colour makes all RGB
-    assert Pictures(tmp_path / "plain").channels == 3
-
-
-@pytest.mark.parametrize(
-    ("arrays", "said"),
-    [
-        (
-            {"x_train": np.zeros((4, 8, 8), np.uint8), "y_train": np.zeros(3, int)},
-            "there are 4 images, but labels of (3,)",
-        ),
-        ({"x_train": np.zeros((4, 8, 8), np.uint8), "y_train": np.zeros(4)}, "labels of (4,) float64"),
-        ({"x_train": np.zeros((4, 8, 8), np.float32)}, "its images are float32 of (4, 8, 8)"),
-        ({"x_train": np.zeros((4, 8, 8, 4), np.uint8)}, "its images are uint8 of (4, 8, 8, 4)"),
-        ({"x_train": np.zeros((4, 8, 9), np.uint8)}, "are not squares of one size (9×8); choose a --size"),
-        ({"x_train": np.array([{}, {}], dtype=object)}, "holds Python objects, which could run code"),
-        ({"pictures": np.zeros((4, 8, 8), np.uint8)}, "holds no x_train"),
-    ],
-)
-def test_arrays_that_do_not_fit(arrays: dict[str, Any], said: str, tmp_path: Path) -> None:
-    np.savez(path := tmp_path / "bad.npz", **arrays)
-    with pytest.raises(TrainingError) as caught:
-        Pictures(path)
-    assert said in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-def test_a_damaged_npz(tmp_path: Path, npz: str) -> None:
-    content = Path(npz).read_bytes()
-    (path := tmp_path / "bad.npz").write_bytes(content[: len(content) // 2])
-    with pytest.raises(TrainingError, match="is damaged; save it again"):
-        Pictures(path)
-
-
-def test_folders_that_do_not_fit(tmp_path: Path, photo: Photo) -> None:
-    photo(tmp_path / "set" / "a.png", 20, 20)
-    photo(tmp_path / "set" / "b.png", 20, 24)
-    with pytest.raises(TrainingError, match=r"not squares of one size \(\d+×\d+ and others\); choose a --size"):
-        Pictures(tmp_path / "set")
-    photo(tmp_path / "set" / "cat" / "c.png", 20, 20)
-    with pytest.raises(TrainingError, match=r"one a class, and [ab]\.png beside them"):
-        Pictures(tmp_path / "set", 16)
-    with pytest.raises(TrainingError, match="neither a folder nor"):
-        Pictures(tmp_path / "nothing")
-
-
 @pytest.mark.parametrize(("labels", "said"), [(np.zeros(4, int), "one class only, 0"), (None, "no labels")])
 def test_a_conditional_generator_needs_classes(labels: Any, said: str, tmp_path: Path) -> None:
     arrays = {"x_train": np.zeros((4, 16, 16), np.uint8)} | ({} if labels is None else {"y_train": labels})
     np.savez(path := tmp_path / "one.npz", **arrays)
     with pytest.raises(TrainingError, match=f"has {said}; .* or train a dcgan"):
-        next(train(CGAN(src=str(path), **TINY), tmp_path / "out"))
+        next(run(CGAN(src=str(path), **FROM_NOISE), tmp_path / "out"))

@@ -41,9 +41,12 @@ GRAD = "_instance_norm_grad_kernels_triton:"
 HALF = "x:*fp16 weight:*fp32 bias:*fp32 residual:*fp16 y:*fp16 mean:*fp32 m2:*fp32 pixels:i32/16 channels:i32/16"
 BACK = "grad:*bf16 x:*bf16 y:*bf16 mean:*fp32 m2:*fp32 sums:*fp32 samples:i32 pixels:i32/16 channels:i32/16"
 ENDS = " slope:fp32 eps:fp32"
+TILED = " height:i32/16 width:i32/16 count:fp32" + ENDS
 WHOLE = " weight:*fp32 grad_x:*bf16 masked:*bf16" + ENDS
 PARTS = " means:*fp32 m2s:*fp32 pixels:i32/16 channels:i32/16 chunks:i32 chunk:i32/16"
 BIAS, GAIN = "_bias_act_triton:", " pixels:i32/16 channels:i32/16 slope:fp32 gain:fp32"
+DENSE = "_dense_triton:"
+DENSE_SIZES = " height:i32/16 width:i32/16 pixels:i32/16 inputs:i32/16 outputs:i32/16 channels:i32/16 stride:i32/16"
 UP, SHUFFLE, QUANTISE = "_upsample_triton:", "_pixel_shuffle_triton:", "_quantise_triton:"
 SIZES = " height:i32/16 width:i32/16 pixels:i32/16 inputs:i32/16 outputs:i32/16 slope:fp32"
 SHUFFLED = " pixels:i32/16 width:i32/16 outputs:i32/16 slope:fp32 slopes_stride:i32"
@@ -66,6 +69,11 @@ def up(k: int, replicate: bool, activation: str, precision: str, m: int, n: int,
     return {**options, "BLOCK_M": m, "BLOCK_N": n, "BLOCK_I": i}
 
 
+def dense(last: bool, precision: str, m: int, n: int, i: int) -> dict[str, Any]:
+    """The blocks are those that `_dense_triton.tiles` gives."""
+    return {"LAST": last, "PRECISION": precision, "BLOCK_M": m, "BLOCK_N": n, "BLOCK_I": i}
+
+
 def shuffle(factor: int, activation: str, pixels: int, outputs: int, phases: int) -> dict[str, Any]:
     blocks = {"BLOCK_P": pixels, "BLOCK_O": outputs, "BLOCK_F": phases}
     return {"FACTOR": factor, "ACTIVATION": activation, **blocks}
@@ -78,6 +86,16 @@ ROWS = [
         up(3, False, "none", "ieee", 128, 64, 64), 4, {"num_stages": 3}, expected=MATRIX),
     Row(UP + "conv_up2_kernel", "x:*fp32 weight:*fp32 bias:*fp32 out:*fp32" + SIZES,
         up(4, False, "leaky_relu", "ieee", 64, 64, 16), 4, {"num_stages": 3}, expected=r"LDGSTS\S*\.128"),
+    Row(DENSE + "dense_conv_kernel", "seen:*fp16 weight:*fp16 bias:*fp16 out:*fp16 slope:fp32 scale:fp32" + DENSE_SIZES,
+        dense(False, "ieee", 128, 32, 32), 4, {"num_stages": 3}, expected=MATRIX),
+    Row(DENSE + "dense_conv_kernel",
+        "seen:*bf16 weight:*bf16 bias:*bf16 residual:*bf16 out:*bf16 slope:fp32 scale:fp32" + DENSE_SIZES,
+        dense(True, "ieee", 128, 64, 64), 4, {"num_stages": 3}, expected=MATRIX),
+    Row(DENSE + "dense_conv_kernel", "seen:*fp32 weight:*fp32 bias:*fp32 out:*fp32 slope:fp32 scale:fp32" + DENSE_SIZES,
+        dense(False, "tf32", 128, 32, 32), 4, {"num_stages": 3}, expected=MATRIX),
+    Row(DENSE + "dense_conv_kernel",
+        "seen:*fp32 weight:*fp32 bias:*fp32 residual:*fp32 out:*fp32 slope:fp32 scale:fp32" + DENSE_SIZES,
+        dense(True, "ieee", 64, 64, 16), 4, {"num_stages": 3}, expected=r"LDGSTS\S*\.128"),
     Row(SHUFFLE + "bias_shuffle_kernel", "x:*fp16 bias:*fp16 out:*fp16" + SHUFFLED,
         shuffle(2, "leaky_relu", 16, 64, 4), expected=r"STG\.E\.128"),
     Row(SHUFFLE + "bias_shuffle_kernel",
@@ -94,8 +112,11 @@ ROWS = [
     Row(NORM + "chunk_statistics", "x:*fp16" + PARTS, tiles(True, 32, 64), expected=WIDE),
     Row(NORM + "chunk_statistics", "x:*fp32" + PARTS, tiles(False, 2048, 1), expected=WIDE),
     Row(NORM + "merge_chunks", "x:*fp16 mean:*fp32 m2:*fp32" + PARTS, {"LAST": True, "BLOCK_J": 512, "BLOCK_C": 4}),
-    Row(NORM + "normalise_tiles", HALF + " count:fp32" + ENDS, norm(True, "relu", 32, 64), expected=WIDE),
-    Row(NORM + "normalise_tiles", HALF + " count:fp32" + ENDS, norm(False, "none", 2048, 1), expected=WIDE),
+    Row(NORM + "normalise_tiles", HALF + TILED, norm(True, "relu", 32, 64) | {"PAD": 0}, expected=WIDE),
+    Row(NORM + "normalise_tiles", HALF + TILED, norm(False, "none", 2048, 1) | {"PAD": 0}, expected=WIDE),
+    Row(NORM + "normalise_tiles", HALF + TILED, norm(True, "relu", 32, 64) | {"PAD": 1}, expected=WIDE),
+    Row(NORM + "normalise_tiles", HALF.replace("pixels:i32/16", "pixels:i32") + TILED,
+        norm(False, "leaky_relu", 2048, 1) | {"PAD": 3}),
     Row(GRAD + "grad_planes", BACK + WHOLE, norm(False, "relu", 16384, 1), 16, expected=WIDE),
     Row(GRAD + "grad_planes", BACK + WHOLE, norm(True, "leaky_relu", 512, 16), 16, expected=WIDE),
     Row(GRAD + "grad_chunk_sums", BACK + " chunks:i32 chunk:i32/16" + ENDS, norm(True, "relu", 32, 64), expected=WIDE),

@@ -1,9 +1,8 @@
 """Bias + leaky ReLU and the public statistics, in Triton and in their references, against float64."""
 
-from collections.abc import Callable
-
 import pytest
 import torch
+from kernel_cases import laid_out, normal
 from torch import Tensor
 
 from translate import kernels
@@ -12,14 +11,6 @@ FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channel
 BACKENDS: tuple[kernels.Backend, ...] = ("reference", "triton")
 
 pytestmark = pytest.mark.usefixtures("triton_device")
-
-
-def normal(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-def laid_out(x: Tensor, layout: str) -> Tensor:
-    return x.contiguous(memory_format=FORMATS[layout]) if x.dim() == 4 else x
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
@@ -92,30 +83,3 @@ def test_tiles_have_the_statistics_of_the_image(triton_device: str, backend: ker
     )
     whole = kernels.instance_norm(x, weight, bias, activation="relu", backend="reference")
     torch.testing.assert_close(pasted, whole, rtol=1e-4, atol=2e-4)
-
-
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (
-            lambda x: kernels.bias_leaky_relu(x, gain=-1, backend="triton"),
-            "cannot run in Triton: slope 0.2 and gain -1",
-        ),
-        (lambda x: kernels.bias_leaky_relu(x, slope=float("nan")), "slope is nan"),
-        (lambda x: kernels.instance_norm(x.double(), backend="triton"), "torch.float64 is not one of float32"),
-        (lambda x: kernels.instance_norm(x[:0], backend="triton"), r"cannot run in Triton: \(0, 3, 4, 4\) is empty"),
-        (lambda x: kernels.instance_norm(x, backend="cuda"), "backend is 'cuda'; known are"),
-        (lambda x: kernels.instance_norm(x, activation="leaky_relu", slope=float("nan")), "slope is nan"),
-        (lambda x: kernels.instance_norm(x, activation="gelu", backend="triton"), "'gelu'; known are"),
-        (lambda x: kernels.instance_statistics(x[0]), r"at least one pixel, got \(3, 4, 4\)"),
-        (lambda x: kernels.merge_statistics([]), "no parts"),
-        (lambda x: kernels.normalise(x, kernels.instance_statistics(x[:, :2])), r"got \(1, 3, 4, 4\), \(1, 2\)"),
-        (
-            lambda x: kernels.normalise(x.requires_grad_(), kernels.instance_statistics(x.detach()), backend="triton"),
-            "a gradient is wanted",
-        ),
-    ],
-)
-def test_wrong_use_is_named(triton_device: str, call: Callable[[Tensor], object], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        call(torch.ones(1, 3, 4, 4, device=triton_device))

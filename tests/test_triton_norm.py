@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from kernel_cases import laid_out, normal, plain_instance_norm
 from torch import Tensor
 
 from translate import kernels
@@ -32,34 +34,6 @@ layouts = st.sampled_from(["contiguous", "channels_last", "strided", "expanded"]
 activations = st.sampled_from(["none", "relu", "leaky_relu"])
 
 
-def normal(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-def laid_out(x: Tensor, layout: str) -> Tensor:
-    if layout == "strided":
-        return torch.stack((x, x), -1).flatten(3)[..., ::2]
-    if layout == "expanded":
-        return x[:, :1].expand(x.shape)
-    return x.contiguous(memory_format=FORMATS[layout])
-
-
-def definition(
-    x: Tensor,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    *,
-    residual: Tensor | None = None,
-    activation: str = "none",
-) -> Tensor:
-    var, mean = torch.var_mean(x, dim=(2, 3), correction=0, keepdim=True)
-    y = (x - mean) / torch.sqrt(var + 1e-5)
-    y = y if weight is None else y * weight[:, None, None]
-    y = y if bias is None else y + bias[:, None, None]
-    y = y if residual is None else y + residual
-    return y if activation == "none" else torch.where(y > 0, y, y * (0 if activation == "relu" else 0.2))
-
-
 @pytest.fixture(params=["whole planes", "chunks"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Both ways through the kernels, at sizes that the interpreter can do: "chunks" are of one or two small tiles."""
@@ -72,7 +46,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @brief
 @given(shapes, dtypes, layouts, layouts, activations, st.booleans(), st.booleans(), st.integers(0, 99))
-def test_instance_norm_and_its_gradients_are_those_of_its_definition(
+def test_instance_norm_and_its_gradients_are_those_of_its_plain_instance_norm(
     way: str,
     triton_device: str,
     shape: tuple[int, int, int, int],
@@ -92,7 +66,7 @@ def test_instance_norm_and_its_gradients_are_those_of_its_definition(
     wide = [None if t is None else t.detach().double().requires_grad_() for t in inputs]
 
     y = kernels.instance_norm(*inputs[:3], residual=inputs[3], activation=activation, backend="triton")
-    expected = definition(*wide[:3], residual=wide[3], activation=activation)
+    expected = plain_instance_norm(*wide[:3], residual=wide[3], activation=activation)
 
     assert y.dtype == dtype
     rtol, atol = TOLERANCE[dtype]
@@ -111,13 +85,34 @@ def test_instance_norm_and_its_gradients_are_those_of_its_definition(
         torch.testing.assert_close(a.double(), b, rtol=4 * rtol, atol=4 * atol * scale**0.5)
 
 
+@pytest.mark.parametrize("backend", ["reference", "triton"])
+@pytest.mark.parametrize("layout", ["contiguous", "channels_last", "expanded"])
+@pytest.mark.parametrize(("shape", "pad"), [((2, 3, 2, 3), 1), ((1, 17, 5, 4), 3), ((1, 2, 13, 7), 3)])
+def test_the_result_reflected_and_its_gradients(
+    way: str, triton_device: str, backend: kernels.Backend, shape: tuple[int, ...], pad: int, layout: str
+) -> None:
+    values = [laid_out(normal(*shape, seed=n), layout) for n in (0, 1)]
+    inputs = [value.to(triton_device, torch.float32).requires_grad_() for value in values]
+    wide = [value.requires_grad_() for value in values]
+    y = kernels.instance_norm(inputs[0], residual=inputs[1], activation="leaky_relu", pad=pad, backend=backend)
+    expected = F.pad(plain_instance_norm(wide[0], residual=wide[1], activation="leaky_relu"), [pad] * 4, mode="reflect")
+    torch.testing.assert_close(y.double(), expected, rtol=1e-4, atol=1e-4)
+    assert y.is_contiguous() or layout != "contiguous"
+    assert y.is_contiguous(memory_format=torch.channels_last) or layout != "channels_last"
+    grad = laid_out(normal(*expected.shape, seed=2), layout)
+    results = [torch.autograd.grad(y, inputs, grad.to(y), retain_graph=True) for _ in range(2)]
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+    for a, b in zip(results[0], torch.autograd.grad(expected, wide, grad), strict=True):
+        torch.testing.assert_close(a.double(), b, rtol=1e-3, atol=1e-3)
+
+
 @pytest.mark.parametrize("layout", FORMATS)
 @pytest.mark.parametrize("offset", [1000.0, -30.0])
 def test_a_mean_that_is_large_beside_the_deviation(way: str, triton_device: str, layout: str, offset: float) -> None:
     x = laid_out((normal(2, 5, 16, 17) + offset).float(), layout).to(triton_device)
     x[0, 0] -= offset
     y = kernels.instance_norm(x, backend="triton")
-    torch.testing.assert_close(y.double(), definition(x.double()), rtol=0, atol=1e-4)
+    torch.testing.assert_close(y.double(), plain_instance_norm(x.double()), rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("layout", FORMATS)
@@ -154,17 +149,19 @@ def test_the_same_bits_again_and_in_a_batch(way: str, triton_device: str, layout
     assert all(torch.equal(a[1:2], b) for a, b in zip(first, alone, strict=True))
 
 
-def test_a_gradient_penalty(triton_device: str) -> None:
+@pytest.mark.parametrize("pad", [0, 2])
+def test_a_gradient_penalty(triton_device: str, pad: int) -> None:
     values = [normal(2, 3, 4, 5), 1 + normal(3, seed=1) / 4]
 
     def penalty(function: Callable[..., Tensor], dtype: torch.dtype, **options: Any) -> tuple[Tensor, ...]:
         x, weight = (value.to(triton_device, dtype).requires_grad_() for value in values)
         y = function(x, weight, activation="leaky_relu", **options)
+        y = F.pad(y, [pad] * 4, mode="reflect") if function is plain_instance_norm and pad else y
         (grad,) = torch.autograd.grad(y.square().sum(), x, create_graph=True)
         return torch.autograd.grad(grad.square().sum(), (x, weight))
 
-    actual = penalty(kernels.instance_norm, torch.float32, backend="triton")
-    for a, b in zip(actual, penalty(definition, torch.float64), strict=True):
+    actual = penalty(kernels.instance_norm, torch.float32, backend="triton", pad=pad)
+    for a, b in zip(actual, penalty(plain_instance_norm, torch.float64), strict=True):
         torch.testing.assert_close(a.double(), b, rtol=1e-3, atol=1e-3)
 
 
@@ -188,9 +185,10 @@ def test_the_operators_keep_torch_s_rules(op: Any, triton_device: str, layout: s
     x, residual = (laid_out(normal(2, 3, 4, 5, seed=seed).float(), layout).to(triton_device) for seed in (0, 1))
     weight, bias = normal(2, 3).float().to(triton_device)
     inputs = [t.requires_grad_() for t in (x, weight, bias, residual)]
-    torch.library.opcheck(op.instance_norm, (*inputs, "leaky_relu", 0.2, 1e-5))
+    torch.library.opcheck(op.instance_norm, (*inputs, "leaky_relu", 0.2, 1e-5, 0))
+    torch.library.opcheck(op.instance_norm, (*inputs, "relu", 0.2, 1e-5, 2), test_utils="test_faketensor")
     x = x.detach()
-    y, mean, m2 = op.instance_norm(x, None, None, None, "relu", 0.2, 1e-5)
+    y, mean, m2 = op.instance_norm(x, None, None, None, "relu", 0.2, 1e-5, 0)
     torch.library.opcheck(op.instance_norm_grad, (y, x, y, mean, m2, None, "relu", 0.2, 1e-5, True))
     torch.library.opcheck(op.instance_statistics, (x,))
     torch.library.opcheck(op.normalise, (x, mean, m2, 20, None, None, None, "relu", 0.2, 1e-5))

@@ -11,11 +11,12 @@ from torch import Tensor, nn
 
 from translate import kernels
 from translate.bands import in_bands
+from translate.chain import Chain
 from translate.images import Picture
 from translate.models import Model
 from translate.models.cyclegan import ResnetGenerator
 from translate.models.smoothing import Smoothing
-from translate.translator import Chain, Translator
+from translate.translator import Translator
 from translate.video.stabilise import Motion, Stabiliser, blended, motion
 
 
@@ -45,7 +46,7 @@ class Flickering(nn.Module):
 
 def ready(network: nn.Module) -> Translator:
     translator = Translator(Model(network, "Test"), "cpu", "fp32")
-    translator._networks["fp32"] = network
+    translator._network.placed["fp32"] = network
     return translator
 
 

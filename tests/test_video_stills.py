@@ -9,6 +9,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from helpers import times
 from PIL import Image
 
 from translate.errors import InputError
@@ -20,8 +21,7 @@ NIGHT = ("cyclegan", "--to", "night", "--preset", "ultrafast", "--src")
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def here(inside: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(segments, "FRAMES", 4)
 
 
@@ -53,11 +53,6 @@ def film(name: str = "drive.mp4", frames: int = 10, sound: bool = True) -> Path:
         if tone:
             out.mux(tone.encode(None))
     return Path(name)
-
-
-def times(path: str) -> list[Fraction]:
-    with av.open(path) as container:
-        return [frame.pts * frame.time_base for frame in container.decode(video=0)]
 
 
 def test_there_and_back(run: Run) -> None:

@@ -13,10 +13,12 @@ import cv2
 import torch
 
 from translate import images
+from translate.chain import Chain, Ready
 from translate.errors import ImageError
 from translate.frames import Job, shown
 from translate.images import Picture
-from translate.translator import Chain, Ready, Translator, resized
+from translate.images.scale import resized
+from translate.translator import Translator
 
 __all__ = ["Chain", "Done", "Ready", "Translator", "overlapped", "reason", "run"]
 

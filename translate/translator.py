@@ -1,30 +1,27 @@
-"""A network that is ready to translate pictures: padding, precision, parts, and back to whole numbers."""
+"""A network that is ready to translate pictures: at once or in parts, in fp32 where less does not do."""
 
-import copy
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from math import prod
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
-import cv2
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from translate import kernels, memory
+from translate import memory
 from translate.bands import in_bands
 from translate.device import PRECISIONS, choose_device, choose_precision
 from translate.errors import ImageError, InputError
 from translate.images import Picture
+from translate.images.scale import scaled
 from translate.metadata import Pixels
 from translate.models import Model
 from translate.models.cyclegan import ResnetGenerator
-from translate.models.layers import placed
 from translate.models.restorer import Restorer, thumbnail_of_rows
-from translate.models.smoothing import begin_pass
+from translate.network import Network
 from translate.tiles import in_tiles
 
 T = TypeVar("T")
@@ -54,7 +51,7 @@ class Translator:
         self.device = choose_device(device).value
         self.precision = choose_precision(precision, self.device).value
         self._asked = precision != "auto"
-        self._networks = {self.precision: self._network(self.precision)}
+        self._network = Network(model, self.device, self.precision)
 
     @property
     def scale(self) -> int:
@@ -139,7 +136,7 @@ class Translator:
 
     def _side(self, pictures: list[Picture], precision: str) -> int | None:
         """Of the parts to work in, or None for the whole."""
-        height, width = (n + self._padding(n) for n in pictures[0].pixels.shape[:2])
+        height, width = (n + self._network.padding(n) for n in pictures[0].pixels.shape[:2])
         itemsize = PRECISIONS[precision].itemsize
         shape = len(pictures), height, width
         if isinstance(self.tile, int):
@@ -158,32 +155,26 @@ class Translator:
             return None
         pixels = np.stack([picture.pixels for picture in pictures])
         try:
-            result = self._result(pixels, precision)
+            result = self._network.result(pixels, precision)
         except torch.OutOfMemoryError:
             return None
         finite = result.isfinite().flatten(1).all(1).tolist()
-        rows = self._quantise(result, pixels.dtype)
+        rows = self._network.quantise(result, pixels.dtype)
         return [row if good else None for row, good in zip(rows, finite, strict=True)]
 
     def _at_once(self, picture: Picture, precision: str) -> Iterator[Pixels]:
-        result = self._result(picture.pixels[None], precision)
-        yield self._quantise(_finite(result), picture.pixels.dtype)[0]
-
-    def _result(self, pixels: Pixels, precision: str) -> Tensor:
-        """What the network gives for (B, H, W, 3), in its own range."""
-        height, width = (side * self.model.scale for side in pixels.shape[1:3])
-        y: Tensor = self._in(precision)(self._values(self._padded(pixels)))
-        return y[:, :, :height, :width]
+        result = self._network.result(picture.pixels[None], precision)
+        yield self._network.quantise(_finite(result), picture.pixels.dtype)[0]
 
     def _in_parts(self, picture: Picture, precision: str, side: int) -> Iterator[Pixels]:
         """Rows of the result, as many as a row of parts is high."""
-        (pixels,) = padded = self._padded(picture.pixels[None])
+        (pixels,) = padded = self._network.padded(picture.pixels[None])
         size = pixels.shape[:2]
         height, width = (n * self.model.scale for n in picture.pixels.shape[:2])
-        network, model = self._in(precision), self.model
+        network, model = self._network.of(precision), self.model
 
         def source(top: int, bottom: int, left: int, right: int) -> Tensor:
-            return self._values(padded[:, top:bottom, left:right])
+            return self._network.values(padded[:, top:bottom, left:right])
 
         if isinstance(network, ResnetGenerator):
             parts = in_bands(network, source, *size, rows=side, memory=memory.MOST // 3)
@@ -198,47 +189,13 @@ class Translator:
         for top, row in itertools.groupby(parts, lambda part: part[0]):
             strip = None
             for _, left, part in row:
-                seen = self._quantise(_finite(part)[:, :, : height - top, : width - left], picture.pixels.dtype)[0]
+                seen = self._network.quantise(
+                    _finite(part)[:, :, : height - top, : width - left], picture.pixels.dtype
+                )[0]
                 strip = np.empty((len(seen), width, 3), seen.dtype) if strip is None else strip
                 strip[:, left : left + seen.shape[1]] = seen
             if strip is not None and len(strip):  # else all of it is padding
                 yield strip
-
-    def _network(self, precision: str) -> nn.Module:
-        network: nn.Module = copy.deepcopy(self.model.network)
-        return placed(network, self.device, PRECISIONS[precision])
-
-    def _in(self, precision: str) -> nn.Module:
-        """The network, for one pass."""
-        begin_pass(id(self))
-        if precision not in self._networks:
-            self._networks[precision] = self._network(precision)
-        return self._networks[precision]
-
-    def _padded(self, pixels: Pixels) -> Pixels:
-        """(B, H, W, 3), reflected below and on the right up to a size that the network takes."""
-        below, right = (self._padding(n) for n in pixels.shape[1:3])
-        if below or right:
-            return np.pad(pixels, [(0, 0), (0, below), (0, right), (0, 0)], mode="reflect")
-        return pixels
-
-    def _padding(self, length: int) -> int:
-        multiple = self.model.multiple_of
-        return max(self.model.minimum, -(-length // multiple) * multiple) - length
-
-    def _values(self, pixels: Pixels) -> Tensor:
-        """(B, H, W, 3) -> (B, 3, H, W) float32 in the model's range on the device, channels_last."""
-        low, high = self.model.value_range
-        x = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2).float()
-        return x.mul_((high - low) / np.iinfo(pixels.dtype).max).add_(low)
-
-    def _quantise(self, result: Tensor, dtype: np.dtype[Any]) -> Pixels:
-        """Back to whole numbers on the device, so that little has to leave it: (B, H, W, 3)."""
-        bits: Literal[8, 16] = 16 if dtype == np.uint16 else 8
-        if bits == 16 and result.is_mps:  # whose support of uint16 is not there in every torch
-            result = result.cpu()
-        pixels: Pixels = kernels.quantise(result, *self.model.value_range, bits=bits).cpu().numpy()
-        return pixels
 
     def _finished(self, picture: Picture, strips: Iterator[Pixels]) -> Iterator[Picture]:
         """Strips of the result as pictures, with what the source had besides."""
@@ -246,7 +203,7 @@ class Translator:
         alpha = picture.alpha
         if alpha is not None and self.model.scale > 1:
             height, width = (n * self.model.scale for n in alpha.shape)
-            alpha = _scaled(alpha, (width, height))
+            alpha = scaled(alpha, (width, height))
         for pixels in strips:
             rows = None if alpha is None else alpha[top : top + len(pixels)]
             yield self._finish(replace(picture, alpha=rows), pixels)
@@ -285,60 +242,3 @@ def _finite(result: Tensor) -> Tensor:
     if not result.isfinite().all():
         raise _NotFiniteError
     return result
-
-
-class Chain:
-    """Several translators, each of which goes on with the result of the one before.
-
-    Args:
-        stages: at least one, all on the same device.
-    """
-
-    def __init__(self, stages: list[Translator]) -> None:
-        self.stages = stages
-        self.scale = prod(stage.scale for stage in stages)
-        self.device, self.precision = stages[0].device, stages[0].precision
-        self.keeps_luma = all(stage.keeps_luma for stage in stages)
-
-    def __call__(self, pictures: list[Picture]) -> list[tuple[Picture, str | None]]:
-        """As `Translator` does."""
-        remarks: list[str | None] = [None] * len(pictures)
-        for stage in self.stages:
-            results = stage(pictures)
-            pictures = [picture for picture, _ in results]
-            remarks = [remark or before for (_, remark), before in zip(results, remarks, strict=True)]
-        return list(zip(pictures, remarks, strict=True))
-
-    def in_parts(self, picture: Picture) -> bool:
-        """Whether the last of them works in parts; only it can enlarge."""
-        return self.stages[-1].in_parts(picture)
-
-    def strips(self, picture: Picture, take: Callable[[Iterator[Picture]], T]) -> tuple[T, str | None]:
-        """As `Translator` does, for the last of them."""
-        *others, last = self.stages
-        before = None
-        for stage in others:
-            ((picture, remark),) = stage([picture])
-            before = remark or before
-        result, remark = last.strips(picture, take)
-        return result, remark or before
-
-
-Ready = Translator | Chain
-
-
-def resized(picture: Picture, short_side: int, max_pixels: int) -> Picture:
-    """A picture scaled to a short side, if it has no more pixels then than are allowed."""
-    height, width = picture.pixels.shape[:2]
-    scale = short_side / min(height, width)
-    size = max(short_side, round(width * scale)), max(short_side, round(height * scale))
-    if size[0] * size[1] > max_pixels:
-        raise ImageError(f"--size makes it {size[0]} × {size[1]}, more than --max-pixels {max_pixels:,}; lower --size")
-    alpha = None if picture.alpha is None else _scaled(picture.alpha, size)
-    return replace(picture, pixels=_scaled(picture.pixels, size), alpha=alpha)
-
-
-def _scaled(array: Pixels, size: tuple[int, int]) -> Pixels:
-    """(H, W) or (H, W, C) scaled to (width, height): areas averaged when it gets smaller, else bicubic."""
-    method = cv2.INTER_AREA if size[0] < array.shape[1] else cv2.INTER_CUBIC
-    return cv2.resize(array, size, interpolation=method).astype(array.dtype, copy=False)

@@ -3,11 +3,13 @@
 from itertools import pairwise
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from translate import kernels
+from translate.models import across
 from translate.models.layers import RunningBatchNorm
+
+DROPPED = 0.3  # share of the discriminator's hidden units, anew for every picture
 
 
 class MLPGenerator(nn.Module):
@@ -58,6 +60,8 @@ class MLPDiscriminator(nn.Module):
         x = x.flatten(1)
         for linear in self.hidden:
             x = kernels.bias_leaky_relu(linear(x))
-            x = F.dropout(x, 0.3, self.training)
+            if self.training:
+                kept = across.own(torch.rand(across.total(len(x)), x.shape[1], device=x.device)) > DROPPED
+                x = x * kept / (1 - DROPPED)
         y: Tensor = self.last(x)
         return y

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from translate import kernels
+from translate.models import across
 from translate.models.smoothing import smoothing
 
 N = TypeVar("N", bound=nn.Module)
@@ -109,11 +110,26 @@ class BatchNorm(nn.Module):
 
 
 class RunningBatchNorm(BatchNorm):
-    """Batch norm that is trained: the batch's own statistics in training, their running averages afterwards."""
+    """Batch norm that is trained: the batch's own statistics in training, their running averages afterwards.
+
+    Where several processes share a batch, the statistics are those of all of it.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C) or (B, C, H, W) -> the same shape."""
-        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, self.training)
+        if not self.training or across.processes() == 1:
+            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, self.training)
+        others = [0, *range(2, x.dim())]
+        mean = across.mean(x.float().mean(others, keepdim=True))
+        centred = x.float() - mean
+        variance = across.mean(centred.square().mean(others, keepdim=True))
+        with torch.no_grad():
+            n = across.total(x.numel() // x.shape[1])
+            self.running_mean.lerp_(mean.flatten(), 0.1)
+            self.running_var.lerp_(variance.flatten() * (n / (n - 1)), 0.1)
+        shape = mean.shape
+        y = centred * ((variance + 1e-5).rsqrt() * self.weight.view(shape)) + self.bias.view(shape)
+        return y.to(x.dtype)
 
 
 def normalise(

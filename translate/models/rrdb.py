@@ -59,7 +59,8 @@ class ResidualDenseBlocks(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> the same shape."""
-        y: Tensor = x + 0.2 * self.dense(x)
+        first, second, third = self.dense
+        y: Tensor = third(second(first(x)), residual=x)
         return y
 
 
@@ -69,15 +70,13 @@ class DenseBlock(nn.Module):
     def __init__(self, width: int, growth: int) -> None:
         super().__init__()
         outputs = [growth] * 4 + [width]
-        self.convs = nn.ModuleList(nn.Conv2d(width + growth * n, o, 3, padding=1) for n, o in enumerate(outputs))
+        convs = [nn.Conv2d(width + growth * n, o, 3, padding=1) for n, o in enumerate(outputs)]
+        self.convs: Iterable[nn.Conv2d] = nn.ModuleList(convs)  # type: ignore[assignment]
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> the same shape."""
-        seen = x
-        for conv in self.convs[:-1]:
-            seen = torch.cat([seen, F.leaky_relu_(conv(seen), SLOPE)], 1)
-        y: Tensor = x + 0.2 * self.convs[-1](seen)
-        return y
+    def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
+        """(B, C, H, W) -> the same shape; where there is a residual, a fifth of the result is added to it."""
+        weights, biases = zip(*((conv.weight, conv.bias) for conv in self.convs), strict=True)
+        return kernels.dense_block(x, weights, biases, slope=SLOPE, residual=residual)
 
 
 class UpConv(nn.Conv2d):

@@ -6,6 +6,8 @@ the rest darker at once. Here each norm takes the running average over the frame
 
 from contextvars import ContextVar, Token
 
+import torch
+
 from translate.kernels import Statistics
 
 KEEP = 0.8  # of the statistics so far; the rest is the new frame's
@@ -65,5 +67,5 @@ def begin_pass(network: int) -> None:
 
 
 def smoothing() -> Smoothing | None:
-    """What is in force, if anything is."""
-    return _active.get()
+    """What is in force, if anything is; nothing inside of `torch.compile`, which cannot follow this."""
+    return None if torch.compiler.is_dynamo_compiling() else _active.get()

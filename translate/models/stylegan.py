@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from translate import kernels
+from translate.models import across
 
 BASE = 4  # side of the learned map that every picture begins with
 WIDEST = 256  # channels
@@ -70,7 +71,7 @@ class Mapping(nn.Module):
         for layer in self.layers:
             w = cast(EqualLinear, layer).activated(w)
         if self.training:
-            self.mean.lerp_(w.detach().mean(0).float(), 0.002)
+            self.mean.lerp_(across.mean(w.detach().mean(0).float()), 0.002)
         return w
 
 
@@ -103,7 +104,9 @@ class StyledConv(nn.Module):
         x = kernels.upsample_conv2d(x, weight) if self.up else F.conv2d(x, weight, padding=1)
         power = style.float().square() @ weight.float().square().sum((2, 3)).t()  # (B, O)
         x = x * (power + 1e-8).rsqrt()[..., None, None].to(x.dtype)
-        noise = torch.randn_like(x[:, :1]) if self.training else self.noise
+        noise = self.noise
+        if self.training:
+            noise = across.own(torch.randn(across.total(len(x)), *noise.shape[1:], device=x.device))
         return kernels.bias_leaky_relu(x + (noise * self.strength).to(x.dtype), self.bias, gain=GAIN)
 
 
@@ -190,10 +193,11 @@ class StyleGenerator(nn.Module):
 
     def _mixed(self, ws: Tensor) -> Tensor:
         """Style mixing: most pictures take the styles from a random layer on from the next picture of the batch."""
+        ws = across.gather(ws)
         b, device = len(ws), ws.device
         first = torch.randint(1, self.styles, (b, 1), device=device)
         first = torch.where(torch.rand(b, 1, device=device) < MIXED, first, self.styles)
-        return torch.where((torch.arange(self.styles, device=device) < first)[..., None], ws, ws.roll(1, 0))
+        return across.own(torch.where((torch.arange(self.styles, device=device) < first)[..., None], ws, ws.roll(1, 0)))
 
 
 class StyleDiscriminator(nn.Module):
@@ -221,7 +225,8 @@ class StyleDiscriminator(nn.Module):
         for convs, skip in zip(self.convs, self.skips, strict=True):
             # The mean comes first on the side path, which is the same and cheaper.
             x = (F.avg_pool2d(convs(x), 2) + skip(F.avg_pool2d(x, 2))) / GAIN
-        spread = (x - x.mean(0)).square().mean(0).add(1e-8).sqrt().mean()
+        variance = across.mean((x - across.mean(x.mean(0))).square().mean(0))
+        spread = variance.add(1e-8).sqrt().mean()
         x = self.mixed(torch.cat([x, spread.expand(len(x), 1, BASE, BASE)], 1))
         y: Tensor = self.last(self.hidden.activated(x.flatten(1)))
         return y

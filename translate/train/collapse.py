@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from translate.models import across
+
 log = logging.getLogger(__name__)
 
 WARM_UP = 300  # steps before the first warning: a new generator draws hardly anything
@@ -26,6 +28,7 @@ class Diversity:
     @torch.no_grad()
     def update(self, real: Tensor, fake: Tensor, labels: Tensor) -> float:
         """Take in two batches (B, C, H, W) with the same labels (B,), and return the diversity of the last steps."""
+        real, fake, labels = (across.gather(part) for part in (real, fake, labels))
         if (pairs := _pairs(labels)).any():
             self.updates += 1
             rate = max(1 - MEMORY, 1 / self.updates)
@@ -63,6 +66,7 @@ def alike(real: Tensor, fake: Tensor, labels: Tensor) -> Tensor:
         fake: the same shape.
         labels: (B,) of both.
     """
+    real, fake, labels = (across.gather(part) for part in (real, fake, labels))
     pairs = _pairs(labels)
     if not pairs.any():
         return fake.new_zeros(())

@@ -15,7 +15,7 @@ from translate.models.colouriser import FINEST, GRID, Colouriser, lightness_of, 
 from translate.models.layers import placed
 from translate.train import distributed
 from translate.train.accumulate import backward, passes
-from translate.train.data import Crops
+from translate.train.data import Crops, Share
 from translate.train.guard import Guard
 from translate.train.options import Colourise
 from translate.train.sheet import save_sheet
@@ -62,7 +62,7 @@ def train(
         network.load_state_dict(ema.network.state_dict())
         ema.updates = 0
 
-    def draw(count: int, share: slice = slice(None)) -> tuple[Tensor, Tensor]:
+    def draw(count: int, share: Share = slice(None)) -> tuple[Tensor, Tensor]:
         """L (B, 1, S, S), and ab (B, 2, S/4, S/4) averaged over the pixels that one colour stands for."""
         rgb = (photos.batch(count, share).to(device) + 1) / 2
         return lightness_of(rgb), F.avg_pool2d(rgb_to_lab(rgb)[:, 1:], STRIDE)

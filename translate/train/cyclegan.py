@@ -138,7 +138,7 @@ def train(
             ("a", judge_a, pool_a, real_a, fakes_a, views_a, mix_a),
             ("b", judge_b, pool_b, real_b, fakes_b, views_b, mix_b),
         ):
-            pooled = pool.swap(distributed.gather(torch.cat(fakes)))[share]
+            pooled = pool.swap(distributed.gather(torch.cat(fakes), config.accumulate))[share]
             for image, fake, view, where in passes(config.accumulate, images, pooled, views, mix):
                 with autocast:
                     image, fake = seen(image, view[:, 0]), seen(fake, view[:, 1])

@@ -1,81 +1,16 @@
-"""Training images: decoded once, kept as bytes, cut into random patches."""
+"""Random crops of training images."""
 
-import logging
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from translate import images
-from translate.errors import ImageError, TrainingError
+from translate.errors import TrainingError
+from translate.train.files import Images, Pixels, load_folders
 
-Pixels = npt.NDArray[np.uint8]
-log = logging.getLogger(__name__)
-
-MIN_IMAGES = 2
-
-
-def files_in(folder: Path) -> list[Path]:
-    """The image files below a folder, sorted.
-
-    Raises:
-        TrainingError: there is no such folder.
-    """
-    if not folder.is_dir():
-        raise TrainingError(f"{folder} is no folder")
-    return sorted(path for path in folder.rglob("*") if images.is_image(path))
-
-
-def read_rgb(path: Path) -> Pixels:
-    """One image as (H, W, 3) uint8; an ImageError where it is broken."""
-    pixels = images.read(path).pixels
-    return pixels if pixels.dtype == np.uint8 else (pixels / 257).round().astype(np.uint8)
-
-
-def load_all(paths: list[Path], read: Callable[[Path], Pixels | None], where: str) -> list[Pixels]:
-    """Read images, in their order; a broken one, or one that is too small, is named in the log and skipped.
-
-    Args:
-        paths: of the images.
-        read: one image as it is to be kept; None where it is too small.
-        where: they come from, for messages.
-
-    Raises:
-        TrainingError: too few images are left.
-    """
-    kept = []
-    for path in paths:
-        try:
-            pixels = read(path)
-        except ImageError as error:
-            log.warning("skipped %s: %s", path, error)
-            continue
-        if pixels is None:
-            log.warning("skipped %s: it is too small", path)
-        else:
-            kept.append(pixels)
-    if len(kept) < MIN_IMAGES:
-        raise TrainingError(f"{where}: {len(kept)} usable images; at least {MIN_IMAGES} are needed")
-    log.info("%d images in %s", len(kept), where)
-    return kept
-
-
-def load_folders(folders: list[Path], prepare: Callable[[Pixels], Pixels | None]) -> list[Pixels]:
-    """Read every image below the folders, as `load_all` does.
-
-    Raises:
-        TrainingError: a folder is missing, is given twice, or too few images are left.
-    """
-    where = ", ".join(map(str, folders))
-    if len({folder.resolve() for folder in folders}) < len(folders):
-        raise TrainingError(f"the same folder is given twice: {where}")
-    paths = [path for folder in folders for path in files_in(folder)]
-    return load_all(paths, lambda path: prepare(read_rgb(path)), where)
+Share = slice | Tensor  # of what is drawn: which of it is wanted
 
 
 def shrink(pixels: Pixels, short_side: int) -> Pixels:
@@ -101,7 +36,7 @@ class Crops:
         load: smallest and largest short side that an image is resized to.
     """
 
-    def __init__(self, images: list[Pixels], size: int, load: tuple[int, int]) -> None:
+    def __init__(self, images: Images[Pixels], size: int, load: tuple[int, int]) -> None:
         self.images, self.size, self.load = images, size, load
 
     @classmethod
@@ -111,7 +46,7 @@ class Crops:
             raise TrainingError(f"crops of {size} do not fit into images with a short side of {load[0]} to {load[1]}")
         return cls(load_folders(folders, lambda pixels: shrink(pixels, load[1])), size, load)
 
-    def draw(self, count: int, share: slice = slice(None)) -> list[Pixels]:
+    def draw(self, count: int, share: Share = slice(None)) -> list[Pixels]:
         """Draw `count` crops, and give those in `share`, each (size, size, C)."""
         crops = []
         for image, short, down, across, mirror in torch.rand(count, 5)[share].tolist():
@@ -123,7 +58,7 @@ class Crops:
             crops.append(crop[:, ::-1] if mirror < 0.5 else crop)
         return crops
 
-    def batch(self, count: int, share: slice = slice(None)) -> Tensor:
+    def batch(self, count: int, share: Share = slice(None)) -> Tensor:
         """Draw `count` crops, and give those in `share`: (B, 3, size, size) in [-1, 1], channels_last."""
         return to_tensor(np.stack(self.draw(count, share))) * 2 - 1
 
@@ -132,54 +67,6 @@ class Crops:
         pixels = np.concatenate([image[::8, ::8].reshape(-1, 3) for image in self.images])
         x = torch.atanh((torch.from_numpy(pixels).float() / 127.5 - 1).clamp(-0.99, 0.99))
         return x.mean(0), x.std(0)
-
-
-class SuperResolutionPatches:
-    """Random patches of photographs and of their bicubic reductions, in the eight orientations.
-
-    The reduction is that of the benchmarks: antialiased bicubic (a = -1/2), of the whole image, rounded to 8 bits.
-
-    Args:
-        folders: high-resolution images.
-        patch: side of a low-resolution patch, in pixels.
-        scale: how many times the high-resolution side is longer.
-    """
-
-    def __init__(self, folders: list[Path], patch: int, scale: int) -> None:
-        self.patch, self.scale = patch, scale
-
-        def crop(pixels: Pixels) -> Pixels | None:
-            h, w = (n // scale * scale for n in pixels.shape[:2])
-            return pixels[:h, :w] if min(h, w) >= patch * scale else None
-
-        self.high = load_folders(folders, crop)
-        self.low = [_bicubic(pixels, scale) for pixels in self.high]
-        self.areas = torch.tensor([float(low.shape[0] * low.shape[1]) for low in self.low])
-
-    def batch(self, count: int, share: slice = slice(None)) -> tuple[Tensor, Tensor]:
-        """Draw `count` pairs, and give those in `share`, both in [0, 1].
-
-        Returns:
-            low: (B, 3, patch, patch).
-            high: (B, 3, patch·scale, patch·scale).
-        """
-        p, s = self.patch, self.scale
-        lows: list[Pixels] = []
-        highs: list[Pixels] = []
-        drawn = torch.multinomial(self.areas, count, replacement=True)[share].tolist()
-        for index, (down, across, turn, mirror) in zip(drawn, torch.rand(count, 4)[share].tolist(), strict=True):
-            low, high = self.low[index], self.high[index]
-            y, x = int(down * (low.shape[0] - p + 1)), int(across * (low.shape[1] - p + 1))
-            for source, side, k, out in ((low, p, 1, lows), (high, p * s, s, highs)):
-                patch = np.rot90(source[y * k : y * k + side, x * k : x * k + side], int(turn * 4))
-                out.append(patch[:, ::-1] if mirror < 0.5 else patch)
-        return to_tensor(np.stack(lows)), to_tensor(np.stack(highs))
-
-
-def _bicubic(pixels: Pixels, scale: int) -> Pixels:
-    x = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None].float()
-    small = F.interpolate(x, scale_factor=1 / scale, mode="bicubic", antialias=True)
-    return small[0].permute(1, 2, 0).round().clamp(0, 255).byte().numpy()
 
 
 def to_tensor(batch: Pixels) -> Tensor:

@@ -1,8 +1,9 @@
 """One run on several processes, as `torchrun` starts them: each computes its share of every step's images.
 
 All of them draw the same random numbers, those for all images, and use their own share of them. Gradients are averaged,
-so networks, optimisers, pools and random numbers stay the same everywhere: the first process writes the checkpoint, and
-any number of processes can go on from it. Without torchrun there is one process, and its share is everything.
+and what looks at the whole batch goes through `models.across`, so networks, optimisers, pools and random numbers stay
+the same everywhere: the first process writes the checkpoint, and any number of processes can go on from it. Without
+torchrun there is one process, and its share is everything.
 """
 
 import os
@@ -14,6 +15,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from translate.errors import InputError, TrainingError
+from translate.models import across
 
 
 @contextmanager
@@ -39,19 +41,17 @@ def is_first() -> bool:
     return not dist.is_initialized() or dist.get_rank() == 0
 
 
-def share(batch: int, passes: int) -> slice:
-    """Which of a step's batch · passes images are this process's.
+def share(batch: int, passes: int) -> Tensor:
+    """Which of a step's batch · passes images are this process's: (B,) indices, a part of each pass.
 
     Raises:
         TrainingError: the batch cannot be shared alike.
     """
-    if not dist.is_initialized():
-        return slice(0, batch * passes)
-    size, rank = dist.get_world_size(), dist.get_rank()
+    size = across.processes()
     if batch % size:
         raise TrainingError(f"--batch {batch} cannot be shared by {size} processes; make it a multiple of {size}")
-    each = batch * passes // size
-    return slice(rank * each, (rank + 1) * each)
+    rank = dist.get_rank() if size > 1 else 0
+    return torch.arange(batch * passes).view(passes, size, -1)[:, rank].flatten()
 
 
 def average_gradients(optimiser: torch.optim.Optimizer) -> None:
@@ -77,10 +77,7 @@ def average(losses: dict[str, Tensor]) -> dict[str, float]:
     return dict(zip(losses, values.tolist(), strict=True))
 
 
-def gather(batch: Tensor) -> Tensor:
-    """The (B, …) of every process, in order: (B · processes, …)."""
-    if not dist.is_initialized():
-        return batch
-    every = [torch.empty_like(batch, memory_format=torch.contiguous_format) for _ in range(dist.get_world_size())]
-    dist.all_gather(every, batch.contiguous())
-    return torch.cat(every)
+def gather(batch: Tensor, passes: int) -> Tensor:
+    """The images of every process's share, (B, …), in the order of the step: (B · processes, …)."""
+    every = across.gather(batch).view(across.processes(), passes, -1, *batch.shape[1:])
+    return every.transpose(0, 1).flatten(0, 2)

@@ -3,6 +3,7 @@
 import logging
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,9 @@ from torch import Tensor
 
 from translate.errors import TrainingError
 from translate.images import is_image
-from translate.train.data import load_folders, shrink
+from translate.train.data import Share, shrink
+from translate.train.files import Pixels, load_folders
 
-Pixels = npt.NDArray[np.uint8]
 log = logging.getLogger(__name__)
 
 # What an .npz holds, the first name that is there: its images and their labels, and those to test with.
@@ -67,7 +68,7 @@ class Pictures:
         of = f" of {len(self.classes)} classes" if self.classes else ""
         log.info("%d pictures%s, %d×%d, %s", len(pixels), of, size, size, "grey" if self.channels == 1 else "RGB")
 
-    def batch(self, count: int, share: slice = slice(None)) -> tuple[Tensor, Tensor]:
+    def batch(self, count: int, share: Share = slice(None)) -> tuple[Tensor, Tensor]:
         """Draw pictures (count, C, size, size) in [-1, 1] and their labels (count,), and return a share of them."""
         chosen = torch.randint(len(self.pixels), (count,))[share]
         mirrored = torch.rand(count, 1, 1, 1)[share] < (0.5 if self.mirror else 0.0)
@@ -94,13 +95,20 @@ def _from_folder(folder: Path, size: int | None) -> tuple[list[Pixels], npt.NDAr
     classes = sorted(path for path in folder.iterdir() if path.is_dir() and any(map(is_image, path.rglob("*"))))
     loose = [path.name for path in folder.iterdir() if is_image(path)]
     if not classes:
-        pictures = load_folders([folder], prepare)
+        pictures = _all_of(folder, prepare)
         return pictures, np.zeros(len(pictures), np.int64), ()
     if loose:
         raise TrainingError(f"{folder} holds folders, one a class, and {loose[0]} beside them; move it into one")
-    found = [load_folders([path], prepare) for path in classes]
+    found = [_all_of(path, prepare) for path in classes]
     labels = np.repeat(np.arange(len(classes)), [len(pictures) for pictures in found])
     return [picture for pictures in found for picture in pictures], labels, tuple(path.name for path in classes)
+
+
+def _all_of(folder: Path, prepare: Callable[[Pixels], Pixels]) -> list[Pixels]:
+    pictures = load_folders([folder], prepare)
+    if not pictures.all_kept:
+        raise TrainingError(f"{folder}: {len(pictures)} pictures do not fit into memory; choose a smaller --size")
+    return list(pictures)
 
 
 def holds_test(source: Path) -> bool:

@@ -128,3 +128,33 @@ def photorealism(source: Tensor, result: Tensor, radius: int = 4, eps: float = 1
     var_y = window(y * y) - mean_y * mean_y
     cov = window(x * y) - mean_x * mean_y
     return (var_y - cov * cov / (var_x + eps)).clamp(min=0).add(1e-4).sqrt().mean()
+
+
+def grid(fake: Tensor, real: Tensor, period: int, window: int = 8) -> Tensor:
+    """How much more a picture repeats itself every `period` pixels than the real one does: the mark of an upsampler.
+
+    Every pixel has one of period² phases. Over a window the mean of all pixels of one phase should be that of another,
+    and so should be the mean contrast around them; what they differ by is the grid that one would see.
+
+    Args:
+        fake: (B, C, H, W), sides divisible by `period`.
+        real: the same shape.
+        period: in pixels.
+        window: side of the windows, in periods.
+
+    Returns:
+        The mean absolute difference between the two pictures' deviations of a phase from the mean of all phases, in
+        their units.
+    """
+
+    def phases(x: Tensor) -> Tensor:
+        x = F.avg_pool2d(F.pixel_unshuffle(x, period), window, window // 2)
+        x = x.view(len(x), -1, period**2, *x.shape[2:])
+        return x - x.mean(2, keepdim=True)
+
+    def contrast(x: Tensor) -> Tensor:
+        return (x - F.avg_pool2d(F.pad(x, (2, 2, 2, 2), mode="reflect"), 5, 1)).abs()
+
+    fake, real = fake.float(), real.float()
+    first, second = phases(fake) - phases(real), phases(contrast(fake)) - phases(contrast(real))
+    return first.abs().mean() + second.abs().mean()

@@ -114,15 +114,27 @@ class SRGAN(Adversarial):
     batch: Batch = 16
     patch: Annotated[int, About("Side of a small patch, in pixels.", 8)] = 32
     scale: Annotated[int, About("Enlargement: 2, 4 or 8.")] = 4
+    degradation: Annotated[
+        Literal["bicubic", "realistic"],
+        About(
+            "How photographs are made small. bicubic: cleanly, as in the benchmarks; realistic: with blur, noise and "
+            "JPEG, at random."
+        ),
+    ] = "bicubic"
     width: Width = 64
     blocks: Blocks = 16
     tail: Annotated[Literal["direct", "staged"], About("direct: quick; staged: as in the paper.")] = "direct"
-    gan: Gan = "nonsaturating"
+    gan: Gan = "hinge"
     lr: Rate = 5e-4
-    gan_lr: Annotated[float, About("Learning rate of both networks in the adversarial steps.", 0)] = 1e-4
-    pixel: Annotated[float, About("Weight of the pixel loss in the adversarial steps.", 0)] = 0.1
+    gan_lr: Annotated[float, About("Learning rate of both networks in the adversarial steps.", 0)] = 2e-4
+    pixel: Annotated[float, About("Weight of the pixel loss in the adversarial steps.", 0)] = 1.0
     feature: Weight = 1.0
-    adversarial: Weight = 0.05
+    adversarial: Weight = 0.2
+    grid: Annotated[float, About("Weight of the loss against patterns that repeat with the enlargement.", 0)] = 30.0
+    discriminator: Annotated[
+        Literal["unet", "projected"],
+        About("unet: a verdict on every pixel; projected: heads on ImageNet features, which need far fewer steps."),
+    ] = "projected"
 
     def __post_init__(self) -> None:
         if self.scale not in (2, 4, 8):
@@ -155,6 +167,10 @@ class Pix2Pix(Adversarial):
     discriminator: Judge = "patch"
     l1: Annotated[float, About("Weight of the L1 distance to the target.", 0)] = 100.0
     feature: Annotated[float, About("Weight of the distance in ImageNet features; 0 leaves it out.", 0)] = 0.0
+    outline: Annotated[
+        float,
+        About("The same of the grey pictures: holds shapes, and leaves the colours to the others; 0 leaves it out.", 0),
+    ] = 0.0
     adversarial: Weight = 1.0
 
     def __post_init__(self) -> None:
@@ -252,6 +268,12 @@ class StyleGAN(FromNoise):
     label_smoothing: Smoothing = 0.0
     r1: Penalty = 1.0
     width: Annotated[int, About("Channels of both networks at the full size; twice as many at half of it.", 1)] = 32
+    discriminator: Annotated[
+        Literal["residual", "projected"],
+        About(
+            "residual: StyleGAN2's; projected: heads on ImageNet features, which need far fewer steps (with --r1 0)."
+        ),
+    ] = "residual"
     discriminator_width: JudgeWidth = 32
     style: Annotated[int, About("Length of w, which the styles are made of.", 1)] = 128
     layers: Annotated[int, About("Of the mapping from z to w.", 1)] = 4

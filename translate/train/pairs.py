@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from translate.errors import TrainingError
-from translate.train.data import Crops, Pixels, files_in, load_all, load_folders, read_rgb, shrink, to_tensor
+from translate.train.data import Crops, Share, shrink, to_tensor
+from translate.train.files import Images, Pixels, files_in, load_folders, read_rgb
 
 
 class Pairs:
@@ -22,7 +23,7 @@ class Pairs:
     def __init__(self, crops: Crops) -> None:
         self.crops = crops
 
-    def batch(self, count: int, share: slice = slice(None)) -> tuple[Tensor, Tensor]:
+    def batch(self, count: int, share: Share = slice(None)) -> tuple[Tensor, Tensor]:
         """Draw `count` pairs, and give those in `share`: two (B, 3, S, S) in [-1, 1], channels_last."""
         both = np.stack(self.crops.draw(count, share))
         return to_tensor(both[..., :3]) * 2 - 1, to_tensor(both[..., 3:]) * 2 - 1
@@ -39,7 +40,7 @@ class MadePairs:
     def __init__(self, crops: Crops, make: Callable[[Pixels, int], Pixels]) -> None:
         self.crops, self.make = crops, make
 
-    def batch(self, count: int, share: slice = slice(None)) -> tuple[Tensor, Tensor]:
+    def batch(self, count: int, share: Share = slice(None)) -> tuple[Tensor, Tensor]:
         """Draw `count` pairs, and give those in `share`: two (B, 3, S, S) in [-1, 1], channels_last."""
         seeds = torch.randint(2**62, (count,))[share].tolist()
         targets = self.crops.draw(count, share)
@@ -67,7 +68,7 @@ def of_two_folders(a: Path, b: Path, size: int, load: tuple[int, int]) -> Pairs:
     def both(path: Path) -> Pixels:
         return _together(read_rgb(path), read_rgb(partners[path]), load[1])
 
-    return Pairs(Crops(load_all(sorted(partners), both, f"{a} and {b}"), size, load))
+    return Pairs(Crops(Images(sorted(partners), both, f"{a} and {b}"), size, load))
 
 
 def side_by_side(folder: Path, direction: str, size: int, load: tuple[int, int]) -> Pairs:
@@ -88,10 +89,6 @@ def side_by_side(folder: Path, direction: str, size: int, load: tuple[int, int])
         return _together(*((a, b) if direction == "AtoB" else (b, a)), load[1])
 
     return Pairs(Crops(load_folders([folder], both), size, load))
-
-
-def _by_name(folder: Path) -> dict[Path, Path]:
-    return {path.relative_to(folder).with_suffix(""): path for path in files_in(folder)}
 
 
 def _together(source: Pixels, target: Pixels, short_side: int) -> Pixels:

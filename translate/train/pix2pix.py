@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from translate.device import PRECISIONS
 from translate.features import FeatureNetwork
+from translate.models.colouriser import luma
 from translate.models.cyclegan import ResnetGenerator
 from translate.models.layers import placed
 from translate.models.patchgan import PatchDiscriminator
@@ -18,7 +19,8 @@ from translate.models.pix2pix import UNetGenerator
 from translate.train import distributed
 from translate.train.accumulate import backward, passes
 from translate.train.augment import DRAWS, diffaugment
-from translate.train.data import Crops, Pixels
+from translate.train.data import Crops
+from translate.train.files import Pixels
 from translate.train.guard import Guard
 from translate.train.losses import discriminator_loss, generator_loss, penalty
 from translate.train.options import Pix2Pix
@@ -62,7 +64,7 @@ def train(
     networks = {"generator": generator}
     parts = {"ema": ema, "optimise_g": optimise_g}
     features = None
-    if config.feature or config.discriminator == "projected":
+    if config.feature or config.outline or config.discriminator == "projected":
         features = placed(FeatureNetwork(), device)
     if config.adversarial:
         if config.discriminator == "projected" and features is not None:
@@ -95,7 +97,7 @@ def train(
         pictures = [picture] if config.discriminator == "projected" else [source, picture]
         return torch.cat([diffaugment(p, draws) if config.diffaugment else p for p in pictures], 1)
 
-    weights = {"l1": config.l1, "feature": config.feature, "gan": config.adversarial}
+    weights = {"l1": config.l1, "feature": config.feature, "outline": config.outline, "gan": config.adversarial}
     guard = Guard(("judge",), config.gan, config.label_smoothing)
     for step in range(start, config.steps):
         began = time.perf_counter()
@@ -116,6 +118,8 @@ def train(
                 now = {"l1": (fake - b).abs().mean()}
                 if config.feature and features is not None:
                     now["feature"] = features.feature_loss((fake + 1) / 2, (b + 1) / 2)
+                if config.outline and features is not None:
+                    now["outline"] = features.feature_loss(_grey_of(fake), _grey_of(b))
                 if config.adversarial:
                     now["gan"] = generator_loss(judge(seen(a, fake, view[:, 1])), config.gan)
             backward(now, losses, config.accumulate, weights)
@@ -145,6 +149,11 @@ def train(
         if saved_now:
             finish(step + 1)
         yield Step(step + 1, config.steps, values, time.perf_counter() - began, saved_now)
+
+
+def _grey_of(x: Tensor) -> Tensor:
+    """(B, 3, H, W) in [-1, 1] -> the same in grey, in [0, 1]."""
+    return luma((x + 1) / 2).expand(-1, 3, -1, -1)
 
 
 def _pairs(config: Pix2Pix) -> Pairs | MadePairs:

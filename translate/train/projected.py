@@ -1,5 +1,6 @@
 """A discriminator that judges ImageNet features in place of pixels (Sauer et al. 2021, arXiv:2111.01007)."""
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
@@ -18,11 +19,13 @@ class ProjectedDiscriminator(nn.Module):
     Args:
         features: frozen, and shared by several judges: no part of this module or of its state.
         width: channels of the heads.
+        enlarge: how many times larger small pictures are made first, as the features are those of large ones.
     """
 
-    def __init__(self, features: FeatureNetwork, width: int = 64) -> None:
+    def __init__(self, features: FeatureNetwork, width: int = 64, enlarge: int = 1) -> None:
         super().__init__()
         self._features = (features,)  # in a tuple, it is not registered as a child
+        self.enlarge = enlarge
         self.heads = nn.ModuleList(
             nn.Sequential(
                 spectral_norm(nn.Conv2d(channels, width, 1)),
@@ -34,7 +37,13 @@ class ProjectedDiscriminator(nn.Module):
             for channels in _CHANNELS
         )
 
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """(B, 3, H, W) in [-1, 1] -> four (B, 1, ⌈H/s⌉, ⌈W/s⌉), s = 4, 8, 16, 32; larger is more real."""
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> list[Tensor]:
+        """(B, 3, H, W) in [-1, 1], or (B, 1, H, W) -> four (B, 1, ⌈H/s⌉, ⌈W/s⌉), s = 4, 8, 16, 32; larger is more real.
+
+        H and W are those of the enlarged picture; the labels are not looked at.
+        """
         (features,) = self._features
+        x = x.expand(-1, 3, -1, -1)
+        if self.enlarge > 1:
+            x = F.interpolate(x, scale_factor=self.enlarge, mode="bilinear", align_corners=False)
         return [head(map_) for head, map_ in zip(self.heads, features((x + 1) / 2, _TAPS), strict=True)]

@@ -16,7 +16,7 @@ from translate.models.restorer import Restorer
 from translate.train import distributed
 from translate.train.accumulate import backward, passes
 from translate.train.damage import damage_and_mask
-from translate.train.data import Crops
+from translate.train.data import Crops, Share
 from translate.train.guard import Guard
 from translate.train.options import Restore
 from translate.train.sheet import save_sheet
@@ -55,7 +55,7 @@ def train(
         network.load_state_dict(ema.network.state_dict())
         ema.updates = 0
 
-    def draw(count: int, share: slice = slice(None)) -> tuple[Tensor, Tensor, Tensor]:
+    def draw(count: int, share: Share = slice(None)) -> tuple[Tensor, Tensor, Tensor]:
         """Aged and good (B, 3, S, S) in [0, 1], and where the aged ones are destroyed (B, 1, S, S)."""
         good = (photos.batch(count, share) + 1) / 2
         grey, seeds = torch.rand(count, 1, 1, 1)[share] < config.grey, torch.randint(2**62, (count,))[share]

@@ -3,11 +3,12 @@
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from translate.device import PRECISIONS
 from translate.features import FeatureNetwork
@@ -17,13 +18,16 @@ from translate.models.srgan import SRResNet
 from translate.train import distributed
 from translate.train.accumulate import backward, passes
 from translate.train.augment import DRAWS, diffaugment
-from translate.train.data import SuperResolutionPatches
 from translate.train.guard import Guard
-from translate.train.losses import discriminator_loss, generator_loss, penalty
+from translate.train.losses import discriminator_loss, generator_loss, grid, penalty
 from translate.train.options import SRGAN
+from translate.train.patches import SuperResolutionPatches
+from translate.train.projected import ProjectedDiscriminator
 from translate.train.sheet import save_sheet
 from translate.train.state import Checkpoint, Ema, Step, cosine, read_checkpoint, restore
 from translate.weights.files import save_weights
+
+SHIFT = 8  # pixels, by fewer than which the adversarial losses see the pictures moved
 
 
 def train(
@@ -45,7 +49,8 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
     device = torch.device(config.device)
-    patches = SuperResolutionPatches([Path(folder) for folder in config.hr], config.patch, config.scale)
+    folders = [Path(folder) for folder in config.hr]
+    patches = SuperResolutionPatches(folders, config.patch, config.scale, config.degradation)
 
     def build() -> SRResNet:
         return placed(SRResNet(config.width, config.blocks, config.scale, config.tail), device)
@@ -55,9 +60,9 @@ def train(
     optimise_g = torch.optim.Adam(generator.parameters(), config.lr, (0.9, 0.99))
     parts = {"generator": generator, "ema": ema, "optimise_g": optimise_g}
     if config.gan_steps:
-        judge = placed(UNetDiscriminator(config.discriminator_width), device)
-        optimise_d = torch.optim.Adam(judge.parameters(), config.gan_lr, (0.9, 0.99))
         features = placed(FeatureNetwork(), device)
+        judge = placed(discriminator(config, features), device)
+        optimise_d = torch.optim.Adam(judge.parameters(), config.gan_lr, (0.9, 0.99))
         parts |= {"judge": judge, "optimise_d": optimise_d}
     checkpoint = Checkpoint(out, asdict(config), parts, minutes)
     if init is not None:
@@ -83,7 +88,7 @@ def train(
     def seen(images: Tensor, draws: Tensor) -> Tensor:
         return diffaugment(images, draws, (0, 1)) if config.diffaugment else images
 
-    weights = {"pixel": config.pixel, "feature": config.feature, "gan": config.adversarial}
+    weights = {"pixel": config.pixel, "feature": config.feature, "grid": config.grid, "gan": config.adversarial}
     guard = Guard(("judge",), config.gan, config.label_smoothing)
     for step in range(start, config.steps):
         began = time.perf_counter()
@@ -92,7 +97,8 @@ def train(
             group["lr"] = config.gan_lr if adversarial else config.lr * cosine(step, pixel_steps)
         low, high = (batch.to(device) for batch in patches.batch(count, share))
         views, mix = torch.rand(count, 2, DRAWS)[share], torch.rand(count)[share]
-        top, left = torch.randint(8, (2,)).tolist()
+        # Shifted at random, as the strides of the networks that look at it would else favour a grid of their own.
+        crop = partial(cropped, corner=torch.randint(SHIFT, (2,)).tolist())
         losses: dict[str, Tensor] = {}
 
         # Generator: near the original in pixels, and then in features and to the judge's eye too.
@@ -105,9 +111,10 @@ def train(
                 fake = generator(small)
                 now = {"pixel": (fake - large).abs().mean()}
                 if adversarial:
-                    # Shifted at random, as the features' strides would otherwise favour a grid of their own.
-                    now["feature"] = features.feature_loss(fake[..., top:, left:], large[..., top:, left:])
-                    now["gan"] = generator_loss(judge(seen(fake, view[:, 1])), config.gan)
+                    now["feature"] = features.feature_loss(crop(fake), crop(large))
+                    if config.grid:
+                        now["grid"] = grid(fake, large, config.scale)
+                    now["gan"] = generator_loss(judge(seen(crop(fake), view[:, 1])), config.gan)
             backward(now, losses, config.accumulate, weights if adversarial else None)
             fakes.append(fake.detach())
         distributed.average_gradients(optimise_g)
@@ -118,7 +125,7 @@ def train(
             optimise_d.zero_grad()
             for large, fake, view, where in passes(config.accumulate, high, torch.cat(fakes), views, mix):
                 with autocast:
-                    large, fake = seen(large, view[:, 0]), seen(fake, view[:, 1])
+                    large, fake = seen(crop(large), view[:, 0]), seen(crop(fake), view[:, 1])
                     scores = judge(large), judge(fake)
                     now = {"judge": discriminator_loss(*scores, config.gan, config.label_smoothing)}
                     if config.penalised:
@@ -134,3 +141,16 @@ def train(
         if saved_now:
             finish(step + 1)
         yield Step(step + 1, config.steps, values, time.perf_counter() - began, saved_now)
+
+
+def cropped(images: Tensor, corner: list[int]) -> Tensor:
+    """(B, C, H, W) -> (B, C, H - SHIFT, W - SHIFT), from that corner on."""
+    top, left = corner
+    return images[..., top : top + images.shape[2] - SHIFT, left : left + images.shape[3] - SHIFT]
+
+
+def discriminator(config: SRGAN, features: FeatureNetwork) -> nn.Module:
+    """The one that the run asks for."""
+    if config.discriminator == "projected":
+        return ProjectedDiscriminator(features, config.discriminator_width)
+    return UNetDiscriminator(config.discriminator_width)

@@ -8,13 +8,18 @@ import torch
 from torch import Tensor, nn
 
 from translate.errors import TrainingError
+from translate.features import FeatureNetwork
+from translate.models import across
+from translate.models.layers import placed
 from translate.models.stylegan import StyleDiscriminator, StyleGenerator
 from translate.train import adversarial
 from translate.train.labelled import Pictures
 from translate.train.options import StyleGAN
+from translate.train.projected import ProjectedDiscriminator
 from translate.train.state import Step
 
 SIZES = (32, 64, 128, 256)
+FEATURES_SIZE = 128  # what smaller pictures are enlarged to, for a projected discriminator
 
 
 def train(config: StyleGAN, out: Path, **run: Any) -> Iterator[Step]:
@@ -31,7 +36,10 @@ def train(config: StyleGAN, out: Path, **run: Any) -> Iterator[Step]:
             config.latent, config.width, style=config.style, layers=config.layers, uniform=uniform, **shape
         )
 
-    def discriminator() -> StyleDiscriminator:
+    def discriminator() -> nn.Module:
+        if config.discriminator == "projected":
+            features = placed(FeatureNetwork(), config.device)
+            return ProjectedDiscriminator(features, config.discriminator_width, max(1, FEATURES_SIZE // pictures.size))
         return StyleDiscriminator(config.discriminator_width, **shape)
 
     path_length = PathLength(config.path_length) if config.path_length else None
@@ -59,9 +67,10 @@ class PathLength(nn.Module):
         network = cast(StyleGenerator, generator)
         ws = network.mapping(z)[:, None].expand(-1, network.styles, -1)
         picture = network.synthesise(ws)
-        direction = torch.randn_like(picture) / network.size
+        whole = across.total(len(picture)), *picture.shape[1:]
+        direction = across.own(torch.randn(whole, device=picture.device)) / network.size
         (slope,) = torch.autograd.grad((picture * direction).sum(), ws, create_graph=True)
         length = slope.square().sum(2).mean(1).sqrt()
-        self.mean.lerp_(length.detach().mean(), 0.01)
+        self.mean.lerp_(across.mean(length.detach().mean()), 0.01)
         loss: Tensor = self.weight * (length - self.mean).square().mean()
         return loss

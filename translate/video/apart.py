@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 from translate import images
+from translate.chain import Ready
 from translate.engine import Done, overlapped
 from translate.errors import VideoError
 from translate.frames import Job
-from translate.translator import Ready
 from translate.video import segments
 from translate.video.compute import Made, computed
 from translate.video.options import TIMES, Options, Progress

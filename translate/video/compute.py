@@ -9,9 +9,10 @@ from typing import Any
 import cv2
 import numpy as np
 
+from translate.chain import Ready
 from translate.engine import overlapped
 from translate.errors import ImageError, VideoError
-from translate.translator import Ready, resized
+from translate.images.scale import resized
 from translate.video.options import Options
 from translate.video.read import Frame
 from translate.video.stabilise import Motion, Stabiliser, motion

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import cv2
 
+from translate.chain import Ready
 from translate.engine import Done, overlapped, reason
 from translate.errors import ImageError, InputError, VideoError
 from translate.frames import Job, shown
-from translate.translator import Ready
 from translate.video import apart, mux, preview, segments, write
 from translate.video.compute import Made, computed
 from translate.video.options import Options, Progress

@@ -8,11 +8,12 @@ import cv2
 import numpy as np
 
 from translate import images
+from translate.chain import Ready
 from translate.engine import Done
 from translate.errors import VideoError
 from translate.frames import Job, shown
 from translate.images import Picture
-from translate.translator import Ready, resized
+from translate.images.scale import resized
 from translate.video.options import Options
 from translate.video.read import Frame, Video
 from translate.video.stills import Stills

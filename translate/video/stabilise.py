@@ -13,11 +13,11 @@ import cv2 as typed_cv2
 import numpy as np
 import torch
 
+from translate.chain import Ready
 from translate.images import Picture
 from translate.kernels import Statistics
 from translate.metadata import Pixels
 from translate.models.smoothing import Smoothing
-from translate.translator import Ready
 
 cv2: Any = typed_cv2  # whose types lack DIS, and remap with one map
 

@@ -1,25 +1,13 @@
-"""Image files to arrays and back: orientation, EXIF, ICC, alpha and 16 bit survive, and no half file is ever left.
+"""Reading image files: one still picture each, upright, of 8 or 16 bit."""
 
-Pillow reads 8 bit, as it notices when a file is cut short; OpenCV reads 16 bit, which Pillow cannot hold. Pillow writes
-all but PNG and TIFF: `strips` does these, as fast, and row by row. Not kept: XMP, text, resolution outside EXIF,
-embedded thumbnails, EXIF of more than 64 KB in a JPEG. 16-bit RGB of a PPM is read as 8 bit; 16-bit grey with alpha is
-written as RGBA.
-"""
-
-import errno
-import itertools
 import os
-import secrets
-import struct
 import threading
 import warnings
-import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import cv2
 import numpy as np
@@ -28,31 +16,9 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from translate.errors import ImageError
-from translate.formats import (
-    BY_SUFFIX,
-    DEFAULT_MAX_PIXELS,
-    FORMATS,
-    JPEG_QUALITY,
-    WEBP_QUALITY,
-    Format,
-    is_image,
-    suffix_for,
-)
+from translate.formats import DEFAULT_MAX_PIXELS, FORMATS
+from translate.images.picture import Picture, advice, line
 from translate.metadata import Pixels, png_without, read_exif
-from translate.strips import png, tiff
-
-__all__ = [  # the table's names among them
-    "DEFAULT_MAX_PIXELS",
-    "JPEG_QUALITY",
-    "WEBP_QUALITY",
-    "Picture",
-    "by_rows",
-    "is_image",
-    "read",
-    "suffix_for",
-    "write",
-    "write_strips",
-]
 
 _PLAIN = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "YCbCr", "CMYK"}  # Pillow modes of 8 bit
 _GREY = ("1", "L", "I")  # how the modes of grey begin: LA, La and I;16 among them
@@ -61,31 +27,12 @@ _GREY = ("1", "L", "I")  # how the modes of grey begin: LA, La and I;16 among th
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
-@dataclass(frozen=True, eq=False)
-class Picture:
-    """One upright picture.
-
-    Args:
-        pixels: RGB (H, W, 3), uint8 in [0, 255] or uint16 in [0, 65535]; not premultiplied.
-        alpha: (H, W) of the same dtype, 0 is transparent; or None.
-        exif: `Exif\\0\\0` and a TIFF block, its Orientation 1; or None.
-        icc: the profile of the pixels, or None for sRGB.
-        grey: the source had one channel (and perhaps alpha); its three channels are equal.
-    """
-
-    pixels: Pixels
-    alpha: Pixels | None = None
-    exif: bytes | None = None
-    icc: bytes | None = None
-    grey: bool = False
-
-
 def read(path: str | Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Picture:
     """Read one still image, turned upright; `ImageError` says in one line why not, without the path."""
     try:
         file = Path(path).open("rb")  # noqa: SIM115 - closed below; only the opening belongs into this try
     except OSError as error:
-        raise ImageError(_advice(error, "cannot be opened")) from error
+        raise ImageError(advice(error, "cannot be opened")) from error
     with file, _pillow_unbounded():
         try:
             return _decode(file, max_pixels)
@@ -99,7 +46,7 @@ def read(path: str | Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Picture:
         except MemoryError as error:
             raise ImageError("does not fit into memory; make it smaller or free some memory") from error
         except Exception as error:  # Pillow and OpenCV raise whatever the damage leads to
-            raise ImageError(f"is damaged or cut short ({_line(error)}); copy or download it again") from error
+            raise ImageError(f"is damaged or cut short ({line(error)}); copy or download it again") from error
 
 
 def _decode(file: BinaryIO, max_pixels: int) -> Picture:
@@ -210,145 +157,6 @@ def _turn(array: Pixels, orientation: int) -> Pixels:
     if orientation in (3, 4, 7, 8):
         array = array[::-1]
     return np.ascontiguousarray(array)
-
-
-def write(path: str | Path, picture: Picture, *, quality: int | None = None) -> None:
-    """Write a picture in the format of the suffix, at once or not at all; what the format cannot hold is converted.
-
-    16 bit is rounded to 8, alpha laid over white, a grey picture stored with one channel. `quality` (1 to 100) is for
-    JPEG and WebP, where 100 means lossless. Raises `ImageError` in one line without the path.
-    """
-    path, pixels = Path(path), picture.pixels
-    grey = picture.grey and bool((pixels[..., 1:] == pixels[..., :1]).all())
-    picture = replace(picture, grey=grey)
-    kind = _kind(path, pixels.shape[:2])
-    if kind.rows:
-        return write_strips(path, [picture], pixels.shape[:2])
-    try:
-        data = _encode(_fitted(picture, kind), kind, kind.quality if quality is None else quality)
-    except Exception as error:
-        raise _not_encoded(kind, error) from error
-    _put(path, [data])
-
-
-def by_rows(path: str | Path) -> bool:
-    """Whether `write_strips` takes the suffix."""
-    kind = BY_SUFFIX.get(Path(path).suffix.lower())
-    return kind is not None and kind.rows
-
-
-def write_strips(path: str | Path, strips: Iterable[Picture], size: tuple[int, int]) -> None:
-    """Write a picture while it is made, whole or not at all; the format has to be one that is written by rows.
-
-    Args:
-        path: of a PNG or TIFF.
-        strips: from top to bottom, each with the metadata of the whole; the three channels of a grey one are equal.
-        size: height and width of the whole.
-
-    Raises:
-        ImageError: it cannot be written. What making a strip raises is raised on.
-    """
-    path, kind = Path(path), _kind(Path(path), size)
-    fitted = (_fitted(strip, kind) for strip in strips)
-    try:
-        first = next(fitted)
-        samples = (_samples(strip) for strip in itertools.chain([first], fitted))
-        encode = {"PNG": png, "TIFF": tiff}[kind.name]
-        _put(path, encode(samples, size, first.exif, _profile(first, _samples(first).shape[2] < 3)))
-    except (struct.error, zlib.error, OverflowError) as error:
-        raise _not_encoded(kind, error) from error
-
-
-def _kind(path: Path, size: tuple[int, int]) -> Format:
-    kind = BY_SUFFIX.get(path.suffix.lower())
-    if kind is None or not kind.writable:
-        raise ImageError(f"cannot write {path.suffix or 'a file without a suffix'}; name it .png")
-    if kind.longest and max(size) > kind.longest:
-        name = kind.suffixes[0].removeprefix(".")
-        raise ImageError(f"{size[1]} × {size[0]} pixels: {name} ends at {kind.longest:,} on a side; write png instead")
-    return kind
-
-
-def _not_encoded(kind: Format, error: Exception) -> ImageError:
-    return ImageError(f"cannot be encoded as {kind.name} ({_line(error)}); try another format")
-
-
-def _fitted(picture: Picture, kind: Format) -> Picture:
-    """The picture with only what the format can hold."""
-    pixels, alpha = picture.pixels, picture.alpha
-    if alpha is not None and not kind.alpha:
-        white = np.uint32(np.iinfo(alpha.dtype).max)
-        cover = alpha[..., None].astype(np.uint32)  # the largest sum is 65535² + 32767, just below 2³²
-        pixels = ((pixels * cover + white * (white - cover) + white // 2) // white).astype(alpha.dtype)
-        alpha = None
-    if not kind.deep:
-        pixels, alpha = _shallow(pixels), None if alpha is None else _shallow(alpha)
-    return replace(picture, pixels=pixels, alpha=alpha)
-
-
-def _shallow(array: Pixels) -> Pixels:
-    return array if array.dtype == np.uint8 else ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)
-
-
-def _samples(picture: Picture) -> Pixels:
-    """(H, W, C) as they are stored, the alpha last."""
-    pixels, alpha = picture.pixels, picture.alpha
-    # Neither library reads two channels of 16 bit in a TIFF.
-    thin = picture.grey and (alpha is None or alpha.dtype == np.uint8)
-    samples = pixels[..., :1] if thin else pixels
-    return samples if alpha is None else np.dstack([samples, alpha])
-
-
-def _profile(picture: Picture, thin: bool) -> bytes | None:
-    """The ICC profile, but not one for another number of channels, which makes viewers reject the file."""
-    icc = picture.icc
-    return None if icc and icc[16:20] in ((b"CMYK",) if thin else (b"CMYK", b"GRAY")) else icc
-
-
-def _encode(picture: Picture, kind: Format, quality: int | None) -> bytes:
-    samples, exif = _samples(picture), picture.exif
-    icc = _profile(picture, samples.shape[2] < 3 and kind.name != "WEBP")  # which has no grey
-    options: dict[str, Any] = {"exif": exif or b"", "icc_profile": icc} if kind.tags else {}
-    if kind.name == "JPEG":
-        options |= {"quality": quality, "subsampling": "4:4:4"}
-        if exif and len(exif) > 65_533:  # a marker's length is two bytes
-            del options["exif"]
-    elif kind.name == "WEBP":  # for lossless, quality is effort: more hardly saves a byte on photographs
-        options |= {"lossless": True, "exact": True, "quality": 20} if quality == 100 else {"quality": quality}
-    out = BytesIO()
-    Image.fromarray(samples.squeeze(2) if samples.shape[2] == 1 else samples).save(out, kind.name, **options)
-    return out.getvalue()
-
-
-def _put(path: Path, pieces: Iterable[bytes]) -> None:
-    """Write a file under another name and rename it when it is safe on disk, so that a kill leaves no half file."""
-    part = path.with_name(f".{secrets.token_hex(8)}.part")  # short: the name may be as long as names can get
-    try:
-        with part.open("xb") as file:
-            file.writelines(pieces)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except BaseException as error:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise ImageError(_advice(error, "cannot be written")) from error
-        raise
-
-
-def _advice(error: OSError, what: str) -> str:
-    known = {
-        errno.ENOENT: "no such file or folder; check the name",
-        errno.EISDIR: "this is a folder, not an image; name a file in it",
-        errno.EACCES: "no permission; change the mode of the file or of its folder",
-        errno.ENOSPC: "the disk is full; make room and run it again",
-    }
-    return f"{what}: {known.get(error.errno or 0, _line(error.strerror or error))}"
-
-
-def _line(error: object) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 _PILLOW = r"PIL\."

@@ -1,0 +1,90 @@
+"""ESRGAN's dense block (Wang et al. 2018, arXiv:1809.00219, section 3.1)."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from translate.kernels._activation import check_activation
+from translate.kernels._dispatch import Backend, choose
+
+
+def dense_block(
+    x: Tensor,
+    weights: Sequence[Tensor],
+    biases: Sequence[Tensor],
+    *,
+    slope: float = 0.2,
+    scale: float = 0.2,
+    residual: Tensor | None = None,
+    backend: Backend = "auto",
+) -> Tensor:
+    """Return `x + scale * last`, where each 3×3 convolution sees x and what all before it gave, with leaky ReLU.
+
+    In Triton nothing is concatenated: there is one buffer of all channels, each convolution reads the first of them
+    and writes its own behind these. On a CPU such a buffer was no quicker than `torch.cat`, because the library's
+    convolution copies a part of a tensor before it reads it.
+
+    Args:
+        x: (B, C, H, W).
+        weights: of the convolutions: (G, C, 3, 3), (G, C + G, 3, 3), … and the last with C outputs; each G may differ.
+        biases: one for each weight, (G,), (G,), … and (C,).
+        slope: of leaky ReLU's negative side, which follows every convolution but the last; must be positive.
+        scale: of what is added to x, and of the result if it is added to `residual` (0.2 in the paper).
+        residual: (B, C, H, W); the result becomes `residual + scale * (x + scale * last)`.
+        backend: "auto", "triton" (only where no gradient is wanted) or "reference".
+
+    Returns:
+        (B, C, H, W).
+
+    Raises:
+        ValueError: a shape that does not fit, a slope that is not positive, or "triton" where it cannot run.
+    """
+    _check(x, weights, biases, residual)
+    check_activation("leaky_relu", slope)
+    if choose("dense_block", backend, (x, *weights, *biases, residual), _obstacle(x, *weights, *biases, residual)):
+        from translate.kernels import _dense_triton as triton
+
+        result: Tensor = triton.dense_block(x, weights, biases, residual, slope, scale)
+        return result
+    seen = x
+    for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
+        seen = torch.cat([seen, F.leaky_relu_(F.conv2d(seen, weight, bias, padding=1), slope)], 1)
+    y = torch.add(x, F.conv2d(seen, weights[-1], biases[-1], padding=1), alpha=scale)
+    return y if residual is None else torch.add(residual, y, alpha=scale)
+
+
+def _check(x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor], residual: Tensor | None) -> None:
+    if x.dim() != 4:
+        raise ValueError(f"dense_block takes (B, C, H, W), got {tuple(x.shape)}")
+    if not weights or len(weights) != len(biases):
+        raise ValueError(
+            f"dense_block takes one bias for each weight, got {len(weights)} weights, {len(biases)} biases"
+        )
+    channels = x.shape[1]
+    for n, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
+        last = n == len(weights) - 1
+        outputs = x.shape[1] if last else weight.shape[0]
+        if weight.shape != (outputs, channels, 3, 3) or bias.shape != (outputs,):
+            raise ValueError(
+                f"convolution {n} of dense_block takes a weight of ({x.shape[1] if last else 'G'}, {channels}, 3, 3) "
+                f"and a bias for each output, got {tuple(weight.shape)} and {tuple(bias.shape)}"
+            )
+        channels += outputs
+    if residual is not None and residual.shape != x.shape:
+        raise ValueError(f"residual is {tuple(residual.shape)}, but the input is {tuple(x.shape)}")
+
+
+def _obstacle(x: Tensor, *others: Tensor | None) -> str | None:
+    tensors = [x, *(tensor for tensor in others if tensor is not None)]
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
+        return "a gradient is wanted"
+    if torch.is_autocast_enabled(x.device.type):
+        return "autocast is on"
+    if not all(tensor.numel() for tensor in tensors):
+        return "a tensor is empty"
+    if x.numel() // x.shape[1] >= 2**30:  # it counts pixels in 32 bits
+        return f"{tuple(x.shape)} is too large"
+    dtypes = {tensor.dtype for tensor in tensors}
+    return f"the dtypes differ: {', '.join(sorted(map(str, dtypes)))}" if len(dtypes) > 1 else None

@@ -1,0 +1,81 @@
+"""The command line as a user meets it: what it says."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from translate.cli import progress
+
+pytestmark = pytest.mark.usefixtures("inside")
+
+
+Run = Callable[..., Any]
+NIGHT = ("cyclegan", "--to", "night", "--src")
+
+
+def test_weights_list_and_info(run: Run) -> None:
+    ran = run("weights", "list")
+    assert [line.split()[:3] for line in ran.lines] == [
+        ["cyclegan-night", "cyclegan", "--to"],
+        ["cyclegan-day", "cyclegan", "--to"],
+        ["tiny-x4", "upscale", "--x4"],
+        ["tiny-photo", "pix2pix", "--to"],
+        ["tiny-colour", "colourise", "for"],
+        ["tiny-restore", "restore", "for"],
+    ]
+    ran = run("weights", "info", "tiny-x4")
+    assert "# tiny-x4\n\nnothing learnt" in ran.out
+    assert "sha256" in ran.out
+
+
+def test_a_card_that_is_missing(run: Run, table: Path) -> None:
+    card = table / "tiny-x4.md"
+    text = card.read_text()
+    try:
+        card.unlink()
+        ran = run("weights", "info", "tiny-x4")
+    finally:
+        card.write_text(text)
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith("translate: [Errno 2] No such file or directory: ")
+
+
+def test_damaged_weights_of_the_package(run: Run, photos: Path, table: Path) -> None:
+    path = table / "tiny-x4.safetensors"
+    whole = path.read_bytes()
+    try:
+        path.write_bytes(whole[:-1])
+        for arguments in (["upscale", "photos"], ["weights", "info", "tiny-x4"], ["doctor"]):
+            ran = run(*arguments)
+            assert ran.code == 1
+            assert "install the package again" in ran.err
+    finally:
+        path.write_bytes(whole)
+
+
+def test_doctor(run: Run) -> None:
+    ran = run("doctor")
+    rows = {line.split()[0]: line for line in ran.lines}
+    assert ran.code == 0
+    assert torch.__version__ in rows["torch"]
+    for name in ("device", "precision", "backend"):
+        assert rows[name].endswith(")")  # the reason
+    assert "tiny-x4" in rows["weights"]
+
+
+def test_plain_lines_in_a_pipe(run: Run, photos: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(progress, "_LINE_SECONDS", 0.0)
+    lines = run(*NIGHT, "photos").lines
+    assert [line.split(",")[0] for line in lines if " of 3, " in line] == ["1 of 3", "2 of 3", "3 of 3"]
+    assert all("images/s" in line and " s left" in line for line in lines if " of 3, " in line)
+
+
+def test_a_bar_on_a_terminal(run: Run, photos: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(progress, "Console", partial(progress.Console, force_terminal=True, width=120))
+    ran = run(*NIGHT, "photos")
+    assert "3/3" in ran.out
+    assert "\x1b[" in ran.out

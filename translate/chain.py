@@ -1,0 +1,50 @@
+"""Networks one after the other, which do as one does."""
+
+from collections.abc import Callable, Iterator
+from math import prod
+from typing import TypeVar
+
+from translate.images import Picture
+from translate.translator import Translator
+
+T = TypeVar("T")
+
+
+class Chain:
+    """Several translators, each of which goes on with the result of the one before.
+
+    Args:
+        stages: at least one, all on the same device.
+    """
+
+    def __init__(self, stages: list[Translator]) -> None:
+        self.stages = stages
+        self.scale = prod(stage.scale for stage in stages)
+        self.device, self.precision = stages[0].device, stages[0].precision
+        self.keeps_luma = all(stage.keeps_luma for stage in stages)
+
+    def __call__(self, pictures: list[Picture]) -> list[tuple[Picture, str | None]]:
+        """As `Translator` does."""
+        remarks: list[str | None] = [None] * len(pictures)
+        for stage in self.stages:
+            results = stage(pictures)
+            pictures = [picture for picture, _ in results]
+            remarks = [remark or before for (_, remark), before in zip(results, remarks, strict=True)]
+        return list(zip(pictures, remarks, strict=True))
+
+    def in_parts(self, picture: Picture) -> bool:
+        """Whether the last of them works in parts; only it can enlarge."""
+        return self.stages[-1].in_parts(picture)
+
+    def strips(self, picture: Picture, take: Callable[[Iterator[Picture]], T]) -> tuple[T, str | None]:
+        """As `Translator` does, for the last of them."""
+        *others, last = self.stages
+        before = None
+        for stage in others:
+            ((picture, remark),) = stage([picture])
+            before = remark or before
+        result, remark = last.strips(picture, take)
+        return result, remark or before
+
+
+Ready = Translator | Chain

@@ -1,0 +1,134 @@
+"""Training images from files: decoded once and kept as bytes, as far as memory goes."""
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from translate import images
+from translate.device import available_bytes
+from translate.errors import ImageError, TrainingError
+
+Pixels = npt.NDArray[np.uint8]
+Sample = TypeVar("Sample", bound=Pixels | tuple[Pixels, ...])  # what is kept of one file
+log = logging.getLogger(__name__)
+
+MIN_IMAGES = 2
+SHARE = 0.5  # of the memory that is free, for the images of one set
+UNKNOWN = 4 << 30  # bytes to keep where the system does not say what is free
+
+
+class Images(Generic[Sample]):
+    """What is kept of some image files, in their order.
+
+    Every file is read once at first. What does not fit into memory is read again each time that it is asked for, with
+    the same result. A broken image, or one that is too small, is named in the log and skipped.
+
+    Args:
+        paths: of the images.
+        read: one image as it is to be kept; None where it is too small.
+        where: they come from, for messages.
+
+    Attributes:
+        shapes: of the samples; of the first array, where one has several.
+
+    Raises:
+        TrainingError: too few images are left, or later: one has changed or cannot be read any more.
+    """
+
+    def __init__(self, paths: list[Path], read: Callable[[Path], Sample | None], where: str) -> None:
+        self.read, self.paths, self.shapes = read, list[Path](), list[tuple[int, ...]]()
+        self._kept: list[Sample] = []
+        room, kept, every = memory(), 0, 0  # bytes
+        for path in paths:
+            try:
+                sample = read(path)
+            except ImageError as error:
+                log.warning("skipped %s: %s", path, error)
+                continue
+            if sample is None:
+                log.warning("skipped %s: it is too small", path)
+                continue
+            self.paths.append(path)
+            self.shapes.append(_arrays(sample)[0].shape)
+            size = sum(array.nbytes for array in _arrays(sample))
+            every += size
+            if every <= room:
+                self._kept.append(sample)
+                kept = every
+        if len(self) < MIN_IMAGES:
+            raise TrainingError(f"{where}: {len(self)} usable images; at least {MIN_IMAGES} are needed")
+        log.info("%d images in %s, %s", len(self), where, _how(len(self._kept), kept, every))
+
+    @property
+    def all_kept(self) -> bool:
+        """Whether no file is read again."""
+        return len(self._kept) == len(self)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self[index] for index in range(len(self)))
+
+    def __getitem__(self, index: int) -> Sample:
+        if index < len(self._kept):
+            return self._kept[index]
+        path = self.paths[index]
+        try:
+            sample = self.read(path)
+        except ImageError as error:
+            raise TrainingError(f"{path} was whole when the run began, and now: {error}") from error
+        if sample is None or _arrays(sample)[0].shape != self.shapes[index]:
+            raise TrainingError(f"{path} has changed since the run began; put it back and go on with --resume")
+        return sample
+
+
+def load_folders(folders: list[Path], prepare: Callable[[Pixels], Sample | None]) -> Images[Sample]:
+    """Every image below the folders, as `prepare` makes it; None where it is too small.
+
+    Raises:
+        TrainingError: a folder is missing, is given twice, or too few images are left.
+    """
+    where = ", ".join(map(str, folders))
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise TrainingError(f"the same folder is given twice: {where}")
+    paths = [path for folder in folders for path in files_in(folder)]
+    return Images(paths, lambda path: prepare(read_rgb(path)), where)
+
+
+def files_in(folder: Path) -> list[Path]:
+    """The image files below a folder, sorted.
+
+    Raises:
+        TrainingError: there is no such folder.
+    """
+    if not folder.is_dir():
+        raise TrainingError(f"{folder} is no folder")
+    return sorted(path for path in folder.rglob("*") if images.is_image(path))
+
+
+def read_rgb(path: Path) -> Pixels:
+    """One image as (H, W, 3) uint8; an ImageError where it is broken."""
+    pixels = images.read(path).pixels
+    return pixels if pixels.dtype == np.uint8 else (pixels / 257).round().astype(np.uint8)
+
+
+def memory() -> int:
+    """Bytes that the images of one set may take: a part of what is free, for each process that torchrun has started."""
+    free = available_bytes()
+    return UNKNOWN if free is None else int(SHARE * free / int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
+
+
+def _arrays(sample: Pixels | tuple[Pixels, ...]) -> tuple[Pixels, ...]:
+    return sample if isinstance(sample, tuple) else (sample,)
+
+
+def _how(images: int, kept: int, every: int) -> str:
+    if kept == every:
+        return f"{kept / 1e6:.1f} MB kept in memory"
+    return f"{images} of them ({kept / 1e6:.1f} of {every / 1e6:.1f} MB) kept in memory, the others read when drawn"

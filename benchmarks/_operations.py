@@ -110,6 +110,23 @@ def convolution(
     return Case(op, shapes[0], ours, plain, shapes, sum(map(math.prod, shapes)) + outputs, flops=flops)
 
 
+def dense(n: int, c: int, h: int, w: int, growth: int) -> Case:
+    def plain(x: Tensor, *layers: Tensor) -> Tensor:
+        seen = x
+        for weight, bias in zip(layers[:4], layers[5:9], strict=True):
+            seen = torch.cat([seen, F.leaky_relu(F.conv2d(seen, weight, bias, padding=1), 0.2)], 1)
+        return x + 0.2 * F.conv2d(seen, layers[4], layers[9], padding=1)
+
+    def ours(x: Tensor, *layers: Tensor, backend: kernels.Backend = "auto") -> Tensor:
+        return kernels.dense_block(x, layers[:5], layers[5:], backend=backend)
+
+    outputs = [growth] * 4 + [c]
+    weights = [(o, c + k * growth, 3, 3) for k, o in enumerate(outputs)]
+    shapes = [(n, c, h, w), *weights, *((o,) for o in outputs)]
+    flops = 2.0 * n * h * w * sum(map(math.prod, weights))
+    return convolution(f"dense_block +{growth}", ours, plain, shapes, n * c * h * w, flops)
+
+
 def quantise(n: int, c: int, h: int, w: int) -> Case:
     def plain(x: Tensor) -> Tensor:
         return x.mul(255).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
@@ -148,6 +165,7 @@ def cases(device: str, quick: bool) -> list[Case]:
         small = large[:2]
         ups = [(16, 256, 64, 64, 128), (16, 128, 128, 128, 64), (1, 256, 64, 64, 128), (1, 128, 128, 128, 64)]
         ups += [(1, 64, 270, 480, 64), (1, 64, 540, 960, 64), (1, 256, 270, 480, 128), (1, 128, 540, 960, 64)]
+        blocks = [(1, 64, 270, 480, 32)]
         shuffles = [(1, 64, 270, 480, 64, 2), (1, 64, 540, 960, 64, 2), (1, 64, 270, 480, 3, 4)]
         pictures, blocks = [(1, 3, 1080, 1920), (16, 3, 256, 256)], [(1, 64, 270, 480, 32)]
     else:
@@ -155,6 +173,7 @@ def cases(device: str, quick: bool) -> list[Case]:
         small = large[:2]
         ups = [(1, 256, 64, 64, 128), (1, 128, 128, 128, 64), (4, 256, 64, 64, 128), (1, 64, 68, 120, 64)]
         ups += [(1, 64, 136, 240, 64), (1, 64, 256, 256, 64)]
+        blocks = [(1, 64, 68, 120, 32)]
         shuffles = [(1, 64, 68, 120, 64, 2), (1, 64, 68, 120, 3, 4)]
         pictures, blocks = [(1, 3, 1080, 1920), (4, 3, 256, 256)], [(1, 64, 68, 120, 32)]
     return [
@@ -163,6 +182,7 @@ def cases(device: str, quick: bool) -> list[Case]:
         *(norm(*shape, False) for shape in small),
         *(norm(*shape, True, channels_last=False) for shape in small),
         *(upsample(*up) for up in ups),
+        *(dense(*block) for block in blocks),
         *(transposed(*up, 3) for up in ups[:4]),
         *(transposed(*up, 4) for up in ups[:2]),
         *(shuffle(*one) for one in shuffles),

@@ -129,6 +129,8 @@ class Work:
             x = torch.randn((batch, *shape) if len(shape) == 3 else shape, device=self._device, dtype=self._dtype)
             if len(shape) == 3:
                 x = x.contiguous(memory_format=torch.channels_last)
+            elif len(shape) == 4:  # a weight: the results are to be of the order of one
+                x /= (9 * shape[1]) ** 0.5
             found.append(x.requires_grad_(self._use.backward))
         return found
 

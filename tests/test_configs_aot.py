@@ -112,9 +112,8 @@ def main(file: Path, folder: Path) -> None:
     dtypes += [torch.float32] * any("32 bit" in kind for kind in kinds)
     # Triton's own functions are in place by now; this lets the operations take tensors that are on no GPU.
     named = [use for use in uses() if set(use.tuned) & set(content["kernels"])]
-    for module in ("_instance_norm_triton", "_bias_act_triton", "_upsample_triton", "_pixel_shuffle_triton"):
-        __import__(f"translate.kernels.{module}")
-    __import__("translate.kernels._quantise_triton")
+    for name in ("_instance_norm", "_bias_act", "_upsample", "_pixel_shuffle", "_dense", "_quantise"):
+        __import__(f"translate.kernels.{name}_triton")
     os.environ["TRITON_INTERPRET"] = "1"
     rows = []
     for use in named:

@@ -135,24 +135,6 @@ def quantise(n: int, c: int, h: int, w: int) -> Case:
     return Case("quantise", shape, kernels.quantise, plain, [shape], n * c * h * w, n * c * h * w)
 
 
-def dense(n: int, c: int, h: int, w: int, growth: int) -> Case:
-    outputs = [growth] * 4 + [c]
-    weights = [(o, c + i * growth, 3, 3) for i, o in enumerate(outputs)]
-
-    def plain(x: Tensor, *layers: Tensor) -> Tensor:
-        seen = x
-        for weight, bias in zip(layers[:4], layers[5:9], strict=True):
-            seen = torch.cat([seen, F.leaky_relu(F.conv2d(seen, weight, bias, padding=1), 0.2)], 1)
-        return x + 0.2 * F.conv2d(seen, layers[4], layers[9], padding=1)
-
-    def ours(x: Tensor, *layers: Tensor, backend: kernels.Backend = "auto") -> Tensor:
-        return kernels.dense_block(x, layers[:5], layers[5:], backend=backend)
-
-    shapes = [(n, c, h, w), *weights, *((o,) for o in outputs)]
-    flops = sum(2.0 * n * h * w * math.prod(weight) for weight in weights)
-    return convolution(f"dense_block of {growth}", ours, plain, shapes, n * c * h * w, flops)
-
-
 def cases(device: str, quick: bool) -> list[Case]:
     """The shapes of the networks, the most telling first."""
     if quick:
@@ -167,7 +149,7 @@ def cases(device: str, quick: bool) -> list[Case]:
         ups += [(1, 64, 270, 480, 64), (1, 64, 540, 960, 64), (1, 256, 270, 480, 128), (1, 128, 540, 960, 64)]
         blocks = [(1, 64, 270, 480, 32)]
         shuffles = [(1, 64, 270, 480, 64, 2), (1, 64, 540, 960, 64, 2), (1, 64, 270, 480, 3, 4)]
-        pictures, blocks = [(1, 3, 1080, 1920), (16, 3, 256, 256)], [(1, 64, 270, 480, 32)]
+        pictures = [(1, 3, 1080, 1920), (16, 3, 256, 256)]
     else:
         large = [(4, 256, 64, 64), (1, 64, 256, 256), (1, 256, 64, 64), (1, 128, 128, 128)]
         small = large[:2]
@@ -175,7 +157,7 @@ def cases(device: str, quick: bool) -> list[Case]:
         ups += [(1, 64, 136, 240, 64), (1, 64, 256, 256, 64)]
         blocks = [(1, 64, 68, 120, 32)]
         shuffles = [(1, 64, 68, 120, 64, 2), (1, 64, 68, 120, 3, 4)]
-        pictures, blocks = [(1, 3, 1080, 1920), (4, 3, 256, 256)], [(1, 64, 68, 120, 32)]
+        pictures = [(1, 3, 1080, 1920), (4, 3, 256, 256)]
     return [
         *(norm(*shape, True) for shape in large),
         *(norm(*shape, True, backward=True) for shape in large[:5]),
@@ -186,7 +168,6 @@ def cases(device: str, quick: bool) -> list[Case]:
         *(transposed(*up, 3) for up in ups[:4]),
         *(transposed(*up, 4) for up in ups[:2]),
         *(shuffle(*one) for one in shuffles),
-        *(dense(*block) for block in blocks),
         *(bias_act(*shape, backward) for shape in small for backward in (False, True)),
         *(quantise(*shape) for shape in pictures),
     ]

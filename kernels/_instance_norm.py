@@ -156,6 +156,8 @@ def gradients(
     """
     if y is not None:
         grad = activation_grad(grad, y, activation, slope)
+    if x.is_cpu and not torch.is_grad_enabled():
+        return *_cpu_gradients(x, weight, mean, rstd, grad, eps, wanted), grad if wanted[3] else None
     mean, rstd = mean.view(*x.shape[:2], 1, 1), rstd.view(*x.shape[:2], 1, 1)
     # If a second derivative is wanted, it must see how the statistics depend on x; CUDA's are as short as x.
     if torch.is_grad_enabled() or mean.dtype in _HALF:
@@ -169,11 +171,30 @@ def gradients(
     if wanted[0]:
         scale = rstd if weight is None else rstd * weight.view(1, -1, 1, 1)
         n = x.shape[2] * x.shape[3]
-        if torch.is_grad_enabled():
-            grad_x = (grad - grad_sum / n - normal * (grad_dot / n)) * scale
-        else:  # the same, in as few passes over memory as eager PyTorch can
-            grad_x = torch.addcmul(grad, normal, grad_dot / -n).sub_(grad_sum / n).mul_(scale)
-        grad_x = grad_x.to(x.dtype)
+        grad_x = ((grad - grad_sum / n - normal * (grad_dot / n)) * scale).to(x.dtype)
     grad_weight = grad_dot.sum(0).view(-1) if wanted[1] else None
     grad_bias = grad_sum.sum(0).view(-1) if wanted[2] else None
     return grad_x, grad_weight, grad_bias, grad if wanted[3] else None
+
+
+def _cpu_gradients(
+    x: Tensor, weight: Tensor | None, mean: Tensor, rstd: Tensor, grad: Tensor, eps: float, wanted: Sequence[bool]
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """Gradients of x, weight and bias: of batch norm for each sample alone, whose kernel makes the fewest passes."""
+    last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+    memory_format = torch.channels_last if last else torch.contiguous_format
+    x, grad = x.contiguous(memory_format=memory_format), grad.contiguous(memory_format=memory_format)
+    affine = wanted[1] or wanted[2]
+    scale = mean.new_ones(x.shape[1]) if weight is None else weight.to(mean.dtype)
+    parts = [
+        torch.ops.aten.native_batch_norm_backward(
+            grad[n : n + 1], x[n : n + 1], scale, None, None, mean[n], rstd[n], True, eps, [wanted[0], affine, affine]
+        )
+        for n in range(len(x))
+    ]
+    grad_x, grad_weight, grad_bias = zip(*parts, strict=True)
+    return (
+        (grad_x[0] if len(parts) == 1 else torch.cat(grad_x)) if wanted[0] else None,
+        torch.stack(grad_weight).sum(0) if wanted[1] else None,
+        torch.stack(grad_bias).sum(0) if wanted[2] else None,
+    )

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
 from translate import kernels
+from translate.kernels import _upsample
 
 DTYPES = (torch.float64, torch.float32, torch.bfloat16)
 SIDES = (1, 2, 3, 5, 7, 8, 13, 31)
@@ -34,9 +35,21 @@ def scattered(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 # upsample_conv2d
 
+PADDINGS = st.sampled_from(["zeros", "replicate"])
+FORMS = st.sampled_from([0, 1024])  # pixels from which on it folds: all of these, and none
+
 
 @quick
-@given(sizes, st.integers(1, 4), dtypes, layouts, st.sampled_from(["zeros", "replicate"]), activations, st.booleans())
+@given(
+    sizes,
+    st.integers(1, 4),
+    dtypes,
+    layouts,
+    st.sampled_from(["zeros", "replicate"]),
+    activations,
+    st.booleans(),
+    FORMS,
+)
 def test_upsample_conv2d_is_its_definition(
     size: tuple[int, int, int, int],
     outputs: int,
@@ -45,17 +58,24 @@ def test_upsample_conv2d_is_its_definition(
     padding: kernels.Padding,
     activation: kernels.Activation,
     biased: bool,
+    few: int,
 ) -> None:
     x = laid_out(normal(*size).to(dtype), layout)
     weight = (normal(outputs, size[1], 3, 3, seed=1) / 3).to(dtype)
     bias = normal(outputs, seed=2).to(dtype) if biased else None
-    y = kernels.upsample_conv2d(x, weight, bias, padding=padding, activation=activation, slope=0.3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_upsample, "FEW", few)
+        y = kernels.upsample_conv2d(x, weight, bias, padding=padding, activation=activation, slope=0.3)
     expected = upsampled(x, weight, bias, padding)
     assert_near(y, activate(expected, activation, 0.3), dtype)
 
 
+@pytest.mark.parametrize("few", [0, 1024], ids=["folded", "nearest"])
 @pytest.mark.parametrize("padding", ["zeros", "replicate"])
-def test_upsample_conv2d_gradients_are_those_of_differences(padding: kernels.Padding) -> None:
+def test_upsample_conv2d_gradients_are_those_of_differences(
+    padding: kernels.Padding, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_upsample, "FEW", few)
     inputs = [normal(1, 2, 2, 3), normal(2, 2, 3, 3, seed=1), normal(2, seed=2)]
     inputs = [t.requires_grad_() for t in inputs]
 
@@ -68,6 +88,19 @@ def test_upsample_conv2d_gradients_are_those_of_differences(padding: kernels.Pad
     (by_plain,) = torch.autograd.grad(upsampled(*inputs, padding).square().sum(), inputs[1])  # type: ignore[arg-type]
     (by_kernel,) = torch.autograd.grad(kernels.upsample_conv2d(*inputs, padding=padding).square().sum(), inputs[1])
     torch.testing.assert_close(by_kernel, by_plain)
+
+
+def test_upsample_conv2d_folds_where_that_is_quicker(monkeypatch: pytest.MonkeyPatch) -> None:
+    folded: list[Tensor] = []
+    monkeypatch.setattr(_upsample, "fold", lambda weight, own=_upsample.fold: (folded.append(weight), own(weight))[1])
+    weight = torch.ones(2, 2, 3, 3)
+    for count, x in [(0, torch.ones(1, 2, 31, 33)), (1, torch.ones(1, 2, 32, 32)), (2, torch.ones(4, 2, 16, 16))]:
+        kernels.upsample_conv2d(x, weight)
+        assert len(folded) == count
+    kernels.upsample_conv2d(x.bfloat16(), weight.bfloat16())
+    with torch.autocast("cpu", torch.bfloat16):
+        kernels.upsample_conv2d(x, weight)
+    assert len(folded) == 2
 
 
 def test_upsample_conv2d_leaves_no_checkerboard() -> None:

@@ -104,7 +104,8 @@ def sample(
     else:
         every = range(len(network.classes)) if label is None else [label]
         labels = [every[number % len(every)] for number in range(n)] if network.classes else []
-        files = [f"{number:05}{f'-{network.classes[labels[number]]}' * bool(labels)}.png" for number in range(n)]
+        endings = [f"-{network.classes[index]}" for index in labels] or [""] * n
+        files = [f"{number:05}{ending}.png" for number, ending in enumerate(endings)]
         with _whole(target) as part:
             _write_pictures(part, files, draw(seed, n, labels, truncation), network.channels)
     typer.echo(f"output: {shown(target)}")

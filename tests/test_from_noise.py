@@ -254,6 +254,8 @@ def test_dataset(run: Run, digits: Path, tmp_path: Path) -> None:
 
 
 def test_dataset_needs_classes(run: Run, styled: Path, tmp_path: Path) -> None:
+    assert run("sample", styled, "--n", 3, "--out", tmp_path / "some").code == 0
+    assert sorted(path.name for path in (tmp_path / "some").iterdir()) == ["00000.png", "00001.png", "00002.png"]
     ran = run("sample", styled, "--dataset", tmp_path / "set")
     assert (ran.code, "knows no classes" in ran.err) == (2, True)
     ran = run("sample", styled, "--class", "1", "--out", tmp_path / "set")

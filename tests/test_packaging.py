@@ -17,6 +17,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 NETWORKS = {
     "cyclegan": "ResnetGenerator",
+    "pix2pix": "ResnetGenerator",
     "upscale": "SRResNet",
     "colourise": "Colouriser",
     "restore": "Restorer",

@@ -57,7 +57,10 @@ class Judge:
 
     def __init__(self, real: Labelled, test: Labelled | None = None, *, seed: int = 0) -> None:
         if len(real.classes) < 2:
-            raise EvaluationError("the real pictures have no classes; give one folder a class or an .npz with labels, or take `evaluate unpaired`")
+            raise EvaluationError(
+                "the real pictures have no classes; give one folder a class or an .npz with labels, "
+                "or take `evaluate unpaired`"
+            )
         if len(real.pixels) < LEAST:
             raise EvaluationError(f"there are {len(real.pixels)} real pictures; at least {LEAST} are needed")
         if test is None:

@@ -20,6 +20,7 @@ from runs import blobs, save_images, tiny_cyclegan, tiny_srgan
 from servers import Server
 from videos import write_video
 
+from translate.kernels import _upsample
 from translate.models.colouriser import Colouriser
 from translate.models.cyclegan import ResnetGenerator
 from translate.models.pix2pix import UNetGenerator
@@ -49,6 +50,12 @@ def triton_device() -> str:
     if importlib.util.find_spec("triton") is None:
         pytest.skip("Triton is not installed")
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+@pytest.fixture
+def always_folded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reference of `upsample_conv2d` in the form that Triton has, at small sizes, too."""
+    monkeypatch.setattr(_upsample, "FEW", 0)
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ from translate.models.layers import placed
 from translate.models.rrdb import RRDBNet
 from translate.models.srgan import SRResNet
 
+pytestmark = pytest.mark.usefixtures("always_folded")
+
 DIFFERENTIABLE = {name: call for name, call in CALLS.items() if name != "quantise"}
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "cyclegan": lambda: ResnetGenerator(2, 1, affine=True),

@@ -10,6 +10,7 @@ from torch import Tensor
 from translate import kernels
 
 pytestmark = [
+    pytest.mark.usefixtures("always_folded"),
     pytest.mark.usefixtures("triton_device"),
     pytest.mark.filterwarnings("ignore::RuntimeWarning"),  # numpy's, in the interpreter
     pytest.mark.parametrize("call", CALLS.values(), ids=CALLS),

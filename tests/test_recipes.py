@@ -30,7 +30,7 @@ def test_adversarial_phase_is_the_last_gan_steps(one: SRGAN, tmp_path: Path) -> 
     assert [step.saved for step in before] == [False, False, False, True]
     assert set(results(out)) == {"srresnet.safetensors", "samples.png"}
     fidelity = results(out)["srresnet.safetensors"]
-    assert [set(step.losses) for step in steps] == [{"pixel", "feature", "gan", "judge"}] * 2
+    assert [set(step.losses) for step in steps] == [{"pixel", "feature", "grid", "gan", "judge"}] * 2
     after = results(out)
     assert after["srresnet.safetensors"] == fidelity
     assert after["srgan.safetensors"] != fidelity

@@ -156,7 +156,7 @@ def gradients(
     """
     if y is not None:
         grad = activation_grad(grad, y, activation, slope)
-    if x.is_cpu and not torch.is_grad_enabled():
+    if x.is_cpu and x.numel() and not torch.is_grad_enabled():
         return *_cpu_gradients(x, weight, mean, rstd, grad, eps, wanted), grad if wanted[3] else None
     mean, rstd = mean.view(*x.shape[:2], 1, 1), rstd.view(*x.shape[:2], 1, 1)
     # If a second derivative is wanted, it must see how the statistics depend on x; CUDA's are as short as x.

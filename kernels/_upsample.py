@@ -30,7 +30,7 @@ def upsample_conv2d(
     convolution together are a 2×2 convolution of the input with summed weights. The four are one transposed 4×4
     convolution: 16 multiply-adds an input pixel and channel pair in place of 36, and the four times larger tensor is
     never written. As every output pixel gets the same number of taps there is no checkerboard (Odena et al. 2016,
-    "Deconvolution and Checkerboard Artifacts"). On a CPU that is slower in half precision, and where there are few
+    "Deconvolution and Checkerboard Artifacts"). On a CPU that can be slower in half precision, and where there are few
     pixels beside the weight, which has to be folded: there the enlarged tensor is written after all.
 
     Args:

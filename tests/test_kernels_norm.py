@@ -216,3 +216,10 @@ def test_instance_norm_refuses_one_pixel_in_torch_s_words() -> None:
         F.instance_norm(x)
     with pytest.raises(ValueError, match=f"^{re.escape(str(theirs.value))}$"):
         kernels.instance_norm(x)
+
+
+def test_no_pictures_have_no_gradients() -> None:
+    x = torch.zeros(0, 3, 4, 4, requires_grad=True)
+    kernels.instance_norm(x).sum().backward()
+    assert x.grad is not None
+    assert x.grad.shape == (0, 3, 4, 4)

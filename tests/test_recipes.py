@@ -15,7 +15,7 @@ from translate import checkpoints
 from translate.errors import TrainingError
 from translate.models.cyclegan import ResnetGenerator
 from translate.models.patchgan import PatchDiscriminator
-from translate.train import data
+from translate.train import data, srgan
 from translate.train.losses import photorealism
 from translate.train.options import SRGAN, CycleGAN
 from translate.train.state import CHECKPOINT, read_checkpoint
@@ -150,3 +150,8 @@ def test_too_few_images_are_an_error(two: CycleGAN, one: SRGAN, tmp_path: Path) 
         next(run(replace(two, b=str(few)), tmp_path / "out"))
     with pytest.raises(TrainingError, match="few: 1 usable images; at least 2 are needed"):
         next(run(replace(one, hr=(str(few),)), tmp_path / "out"))
+
+
+def test_what_the_judges_see_is_moved_and_of_one_size() -> None:
+    x = torch.arange(20 * 24.0).view(1, 1, 20, 24)
+    assert torch.equal(srgan.cropped(x, [3, 5]), x[..., 3 : 3 + 12, 5 : 5 + 16])

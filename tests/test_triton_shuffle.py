@@ -7,26 +7,15 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from kernel_cases import activate, assert_near, assert_same_derivatives, laid_out, normal, shuffled
 from torch import Tensor
+from triton_draws import activations, dtypes, few, layouts, sides, sizes
 
 from translate import kernels
 
 pytestmark = pytest.mark.usefixtures("triton_device")
-
-
-def few(examples: int) -> settings:
-    checks = [HealthCheck.function_scoped_fixture]
-    return settings(max_examples=examples, deadline=None, derandomize=True, suppress_health_check=checks)
-
-
-sides = st.sampled_from([1, 2, 3, 5, 8])
-sizes = st.tuples(st.integers(1, 2), st.sampled_from([1, 3, 16, 19]), sides, sides)
-layouts = st.sampled_from(["contiguous", "channels_last", "strided", "expanded"])
-dtypes = st.sampled_from([torch.float32, torch.float16])
-activations = st.sampled_from(["none", "relu", "leaky_relu"])
 
 
 # conv_pixel_shuffle

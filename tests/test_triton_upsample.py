@@ -8,10 +8,11 @@ import importlib
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from kernel_cases import activate, assert_near, assert_same_derivatives, laid_out, normal, shuffled, upsampled
 from torch import Tensor
+from triton_draws import activations, dtypes, few, layouts, sizes
 
 from translate import kernels
 from translate.models.cyclegan import ResnetGenerator
@@ -21,18 +22,6 @@ from translate.models.srgan import SRResNet
 LIBRARY_TESTS = ("test_schema", "test_autograd_registration", "test_faketensor")  # torch.compile is tested apart
 
 pytestmark = pytest.mark.usefixtures("triton_device")
-
-
-def few(examples: int) -> settings:
-    checks = [HealthCheck.function_scoped_fixture]
-    return settings(max_examples=examples, deadline=None, derandomize=True, suppress_health_check=checks)
-
-
-sides = st.sampled_from([1, 2, 3, 5, 8])
-sizes = st.tuples(st.integers(1, 2), st.sampled_from([1, 3, 16, 19]), sides, sides)
-layouts = st.sampled_from(["contiguous", "channels_last", "strided", "expanded"])
-dtypes = st.sampled_from([torch.float32, torch.float16])
-activations = st.sampled_from(["none", "relu", "leaky_relu"])
 
 
 # upsample_conv2d

@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import MISSING, fields
 from importlib import import_module
 from itertools import islice
@@ -136,27 +137,27 @@ def _show(steps: "Iterator[Step]", out: Path, resume: bool, tensorboard: bool) -
 
     if not resume and (out / "checkpoint.pt").exists():
         raise InputError(f"{out} holds a run already; go on with --resume, or choose another --out")
-    writer: Any = _writer(out) if tensorboard and is_first() else None
     sums: dict[str, float] = defaultdict(float)
     count, seconds, line_at = 0, 0.0, time.monotonic()
-    for step in steps:
-        count, seconds = count + 1, seconds + step.seconds
-        for name, value in step.losses.items():
-            sums[name] += value
-            if writer:
-                writer.add_scalar(name, value, step.number)
-        if is_first() and (step.saved or time.monotonic() - line_at > 10):
-            losses = "  ".join(f"{name} {total / count:.3f}" for name, total in sums.items())
-            left = (step.of - step.number) * seconds / count / 60
-            typer.echo(f"step {step.number}/{step.of}  {seconds / count:.2f} s/step  {left:.0f} min left  {losses}")
-            if step.saved:
-                typer.echo(f"saved to {out}")
-            sums.clear()
-            count, seconds, line_at = 0, 0.0, time.monotonic()
+    with _writer(out) if tensorboard and is_first() else nullcontext() as writer:
+        for step in steps:
+            count, seconds = count + 1, seconds + step.seconds
+            for name, value in step.losses.items():
+                sums[name] += value
+                if writer:
+                    writer.add_scalar(name, value, step.number)
+            if is_first() and (step.saved or time.monotonic() - line_at > 10):
+                losses = "  ".join(f"{name} {total / count:.3f}" for name, total in sums.items())
+                left = (step.of - step.number) * seconds / count / 60
+                typer.echo(f"step {step.number}/{step.of}  {seconds / count:.2f} s/step  {left:.0f} min left  {losses}")
+                if step.saved:
+                    typer.echo(f"saved to {out}")
+                sums.clear()
+                count, seconds, line_at = 0, 0.0, time.monotonic()
     sys.stdout.flush()
 
 
-def _writer(out: Path) -> object:
+def _writer(out: Path) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:

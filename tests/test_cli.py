@@ -1,5 +1,8 @@
 """The command line as a user meets it: what it makes."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -247,3 +250,22 @@ def test_twice_with_weights_of_that_factor(run: Run, photo: Photo) -> None:
         ran = run("upscale", *arguments)
         assert ran.code == 2
         assert said in ran.err
+
+
+def test_the_installed_command_ends_as_main_says(tmp_path: Path) -> None:
+    """It leaves without taking the interpreter apart: what was said still arrives, whoever listens or has gone."""
+    code = "from translate.cli.main import command; command()"
+
+    def run(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, "-c", code, *arguments], text=True, stderr=subprocess.PIPE, **options)
+
+    said = run("weights", "list", stdout=subprocess.PIPE)
+    assert said.returncode == 0
+    assert "cyclegan-night" in said.stdout
+    wrong = run("upscale", "--x4", str(tmp_path / "missing"), stdout=subprocess.PIPE)
+    assert wrong.returncode == 2
+    assert wrong.stderr.count("\n") == 1
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as gone:
+        assert "Traceback" not in run("weights", "list", stdout=gone).stderr

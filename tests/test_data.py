@@ -181,6 +181,15 @@ def test_a_dry_run_says_what_is_kept(run: Callable[..., Any], tmp_path: Path, ca
     assert not (tmp_path / "out").exists()
 
 
+def test_scalars_are_there_when_the_run_ends(run: Callable[..., Any], tmp_path: Path) -> None:
+    event_files = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    folder, out = save_images(tmp_path / "hr", 2), tmp_path / "out"
+    tiny = ["--patch", 8, "--width", 4, "--blocks", 1, "--batch", 2, "--device", "cpu", "--steps", 3]
+    assert run("train", "srgan", "--hr", folder, "--out", out, "--tensorboard", *tiny).code == 0
+    events = event_files.EventAccumulator(str(out)).Reload()
+    assert [event.step for event in events.Scalars("pixel")] == [1, 2, 3]
+
+
 def test_memory_is_shared_by_the_processes_of_one_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "available_bytes", lambda: 8000)
     assert files.memory() == 4000

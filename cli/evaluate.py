@@ -63,15 +63,19 @@ def paired(
     fake: Fake,
     channel: ChannelOption = "rgb",
     border: Annotated[int, typer.Option(min=0, help="Pixels at the edge left out of PSNR and SSIM.")] = 0,
+    lpips: Annotated[bool, typer.Option("--lpips", help="LPIPS, too; see: translate weights pull lpips.")] = False,
+    device: Device = "auto",
     json: Json = None,
 ) -> None:
     """Measure pictures against what they should be, by file name: PSNR, SSIM, ΔE, edges, colourfulness, sharpness."""
     chosen = _start(json, channel)
+    from translate.device import choose_device
     from translate.evaluate import paired
 
+    device = choose_device(device).value if lpips else "cpu"  # all else is computed there
     with Watched() as reader:
-        report = paired.evaluate(real, fake, channel=chosen, border=border, reader=reader)
-    finish(report, json)
+        report = paired.evaluate(real, fake, channel=chosen, border=border, lpips=lpips, device=device, reader=reader)
+    finish(report, json, device)
 
 
 @app.command()
@@ -79,6 +83,10 @@ def unpaired(
     real: Real,
     fake: Fake,
     source: Annotated[Path | None, typer.Option(help="Folder of what the fakes were made from, by file name.")] = None,
+    features: Annotated[
+        str,
+        typer.Option(help="efficientnet-lite0, or inception for FID and KID; see: translate weights pull inception."),
+    ] = "efficientnet-lite0",
     device: Device = "auto",
     json: Json = None,
 ) -> None:
@@ -89,7 +97,7 @@ def unpaired(
 
     device = choose_device(device).value
     with Watched() as reader:
-        report = unpaired.evaluate(real, fake, source, device=device, reader=reader)
+        report = unpaired.evaluate(real, fake, source, features=features, device=device, reader=reader)
     finish(report, json, device)
 
 

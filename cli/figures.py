@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 MEASURES = {
     "FD-EfficientNetLite0": ("FD-EfficientNetLite0", ".2f"),
     "KD-EfficientNetLite0": ("KD-EfficientNetLite0", ".4f"),
+    "FID": ("FID", ".2f"),
+    "KID": ("KID", ".4f"),
     "precision": ("precision", ".1%"),
     "recall": ("recall", ".1%"),
     "accuracy": ("accuracy on real pictures", ".1%"),
@@ -29,6 +31,7 @@ MEASURES = {
     "smallest_class": ("rarest class, in shares", ".2f"),
     "psnr": ("PSNR, dB", ".2f"),
     "ssim": ("SSIM", ".4f"),
+    "lpips": ("LPIPS", ".4f"),
     "delta_e": ("ΔE 2000", ".2f"),
     "edge_correlation": ("edge correlation", ".3f"),
     "colourfulness": ("colourfulness", ".1f"),

@@ -10,7 +10,7 @@ import typer
 
 from translate.cli.options import Statistics
 from translate.errors import InputError, UnknownModelError
-from translate.weights import download, own, registry
+from translate.weights import download, measuring, own, registry
 from translate.weights.registry import Entry
 
 app = typer.Typer(no_args_is_help=True)
@@ -29,7 +29,10 @@ def list_() -> None:
         how = f"--to {entry.target}" if entry.target else f"--x{entry.scale}" if entry.scale > 1 else ""
         how = entry.name if entry.task == "sample" else how or ("--weights" if entry.folder else "")
         typer.echo(f"{entry.name:16} {entry.task + ' ' + how:24} {entry.summary}")
-    if names := [name for name in registry.public() if name not in registry.entries()]:
+    if names := [
+        *(name for name in registry.public() if name not in registry.entries()),
+        *filter(measuring.missing, measuring.tasks()),
+    ]:
         typer.echo(f"\nto be fetched with `translate weights pull NAME`: {', '.join(names)}")
 
 
@@ -51,11 +54,16 @@ def info(name: Annotated[str, typer.Argument(help="One of `translate weights lis
 
 @app.command()
 def add(
-    file: Annotated[Path, typer.Argument(help="A checkpoint of any known network.")],
+    file: Annotated[
+        Path, typer.Argument(help="A checkpoint of any known network, or a file of `pull inception|lpips`.")
+    ],
     name: Name = None,
     statistics: Statistics = "image",
 ) -> None:
     """Make a checkpoint one of the listed weights: recognised, and converted once to safetensors."""
+    if kept := measuring.add(file):
+        typer.echo(f"{file} measures, and is kept as {kept}")
+        return
     name = name or file.stem
     own.require_free(name)
     _keep(
@@ -71,7 +79,11 @@ def pull(
     name: Name = None,
     statistics: Statistics = "image",
 ) -> None:
-    """Fetch public weights, check their hash, and convert them once to safetensors."""
+    """Fetch public weights, check their hash, and convert them once to safetensors; what measures stays as it is."""
+    if what in measuring.tasks():
+        for path, there in measuring.pull(what, _show):
+            typer.echo(f"{path} {'is here already' if there else 'fetched'}")
+        return
     if "://" in what:
         stem = Path(unquote(urlsplit(what).path)).stem
         public = registry.Public(stem, "", what, "not known; see where it came from")

@@ -57,7 +57,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Public:
-    """Weights of others that `translate weights pull` fetches; `sha256` is None where the publisher gives none."""
+    """Weights of others that `translate weights pull` fetches; `sha256` is None where the publisher gives none.
+
+    Those of [measuring] are kept as they are, and `task` says what they measure.
+    """
 
     name: str
     task: str
@@ -76,14 +79,20 @@ def own_folder() -> Path:
 def shipped() -> dict[str, Entry]:
     """The entries of the package by name, in the table's order: where several fit, the first one is the default."""
     path = FOLDER / "registry.toml"
-    return {name: _checked(Entry, path, name, entry) for name, entry in _table(path).items() if name != "public"}
+    others = ("public", "measuring")
+    return {name: _checked(Entry, path, name, entry) for name, entry in _table(path).items() if name not in others}
 
 
 @cache
 def public() -> dict[str, Public]:
     """What can be fetched, by name."""
-    path = FOLDER / "registry.toml"
-    return {name: _checked(Public, path, name, entry) for name, entry in _table(path).get("public", {}).items()}
+    return _of_others("public")
+
+
+@cache
+def measuring() -> dict[str, Public]:
+    """The files that evaluations need and that can be fetched, by name; see `weights.measuring`."""
+    return _of_others("measuring")
 
 
 @cache
@@ -105,7 +114,7 @@ def entries() -> dict[str, Entry]:
 
 def forget() -> None:
     """Read the tables again when they are next asked for."""
-    for table in (shipped, public, entries):
+    for table in (shipped, public, measuring, entries):
         table.cache_clear()
 
 
@@ -117,6 +126,11 @@ def _table(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is no TOML: {' '.join(str(error).split())}; correct it, or remove it") from None
+
+
+def _of_others(section: str) -> dict[str, Public]:
+    path = FOLDER / "registry.toml"
+    return {name: _checked(Public, path, name, entry) for name, entry in _table(path).get(section, {}).items()}
 
 
 def _checked(kind: type[E], path: Path, name: str, entry: Any) -> E:

@@ -97,8 +97,9 @@ class BatchNorm(nn.Module):
     running_mean: Tensor
     running_var: Tensor
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, eps: float = 1e-5) -> None:
         super().__init__()
+        self.eps = eps
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
         self.register_buffer("running_mean", torch.zeros(channels))
@@ -106,7 +107,7 @@ class BatchNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> the same shape."""
-        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias)
+        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
 
 
 class RunningBatchNorm(BatchNorm):
@@ -118,7 +119,9 @@ class RunningBatchNorm(BatchNorm):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C) or (B, C, H, W) -> the same shape."""
         if not self.training or across.processes() == 1:
-            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, self.training)
+            return F.batch_norm(
+                x, self.running_mean, self.running_var, self.weight, self.bias, self.training, eps=self.eps
+            )
         others = [0, *range(2, x.dim())]
         mean = across.mean(x.float().mean(others, keepdim=True))
         centred = x.float() - mean
@@ -128,7 +131,7 @@ class RunningBatchNorm(BatchNorm):
             self.running_mean.lerp_(mean.flatten(), 0.1)
             self.running_var.lerp_(variance.flatten() * (n / (n - 1)), 0.1)
         shape = mean.shape
-        y = centred * ((variance + 1e-5).rsqrt() * self.weight.view(shape)) + self.bias.view(shape)
+        y = centred * ((variance + self.eps).rsqrt() * self.weight.view(shape)) + self.bias.view(shape)
         return y.to(x.dtype)
 
 

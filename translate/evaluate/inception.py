@@ -21,12 +21,10 @@ from translate.tensorfiles import read_tensors
 from translate.weights import measuring
 
 SIDE = 299
-EMBEDDING, CLASSES = 2048, 1008
-BATCH_NORM_EPS = 1e-3
 
 
 class Layer(NamedTuple):
-    """One convolution: its outputs, (height, width) of its kernel, and stride; zeros keep the size unless `bare`."""
+    """One convolution: outputs, kernel (height, width), stride; at stride 1, zeros keep the size unless `bare`."""
 
     outputs: int
     kernel: tuple[int, int] = (1, 1)
@@ -77,7 +75,7 @@ def _coarse(pool: Literal["mean", "max"]) -> Parts:
 
 
 STEM = {
-    "Conv2d_1a_3x3": Layer(32, THREE, 2, bare=True),
+    "Conv2d_1a_3x3": Layer(32, THREE, 2),
     "Conv2d_2a_3x3": Layer(32, THREE, bare=True),
     "Conv2d_2b_3x3": Layer(64, THREE),
     "Conv2d_3b_1x1": Layer(80),
@@ -89,10 +87,7 @@ BLOCKS = {
     "Mixed_5c": _fine(64),
     "Mixed_5d": _fine(64),
     "Mixed_6a": Parts(
-        {
-            "branch3x3": (Layer(384, THREE, 2, bare=True),),
-            "branch3x3dbl": (Layer(64), Layer(96, THREE), Layer(96, THREE, 2, bare=True)),
-        },
+        {"branch3x3": (Layer(384, THREE, 2),), "branch3x3dbl": (Layer(64), Layer(96, THREE), Layer(96, THREE, 2))},
         "halve",
     ),
     "Mixed_6b": _middle(128),
@@ -101,8 +96,8 @@ BLOCKS = {
     "Mixed_6e": _middle(192),
     "Mixed_7a": Parts(
         {
-            "branch3x3": (Layer(192), Layer(320, THREE, 2, bare=True)),
-            "branch7x7x3": (Layer(192), Layer(192, ROW_7), Layer(192, COLUMN_7), Layer(192, THREE, 2, bare=True)),
+            "branch3x3": (Layer(192), Layer(320, THREE, 2)),
+            "branch7x7x3": (Layer(192), Layer(192, ROW_7), Layer(192, COLUMN_7), Layer(192, THREE, 2)),
         },
         "halve",
     ),
@@ -116,9 +111,9 @@ class Conv(nn.Module):
 
     def __init__(self, inputs: int, layer: Layer) -> None:
         super().__init__()
-        height, width = (0, 0) if layer.bare else (side // 2 for side in layer.kernel)
+        height, width = (0, 0) if layer.bare or layer.stride > 1 else (side // 2 for side in layer.kernel)
         self.conv = nn.Conv2d(inputs, layer.outputs, layer.kernel, layer.stride, (height, width), bias=False)
-        self.bn = BatchNorm(layer.outputs, BATCH_NORM_EPS)
+        self.bn = BatchNorm(layer.outputs, eps=1e-3)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, I, H, W) -> (B, O, H', W')."""
@@ -135,8 +130,8 @@ class Block(nn.Module):
             steps, channels = [], inputs
             for number, step in enumerate(branch, 1):
                 convs = [Conv(channels, layer) for layer in ((step,) if isinstance(step, Layer) else step)]
-                for letter, conv in zip("ab" if len(convs) > 1 else " ", convs, strict=True):
-                    self.add_module(f"{name}_{number}{letter.strip()}" if len(branch) > 1 else name, conv)
+                for letter, conv in zip(("a", "b") if len(convs) > 1 else ("",), convs, strict=True):
+                    self.add_module(f"{name}_{number}{letter}" if len(branch) > 1 else name, conv)
                 steps.append(convs)
                 channels = sum(conv.conv.out_channels for conv in convs)
             self.branches.append(steps)
@@ -168,10 +163,9 @@ class Inception(nn.Module):
             self.add_module(name, Conv(channels, layer))
             channels = layer.outputs
         for name, parts in BLOCKS.items():
-            block = Block(channels, parts)
-            self.add_module(name, block)
+            self.add_module(name, block := Block(channels, parts))
             channels = block.outputs
-        self.fc = nn.Linear(EMBEDDING, CLASSES)  # of the file; what it says is not asked
+        self.fc = nn.Linear(2048, 1008)  # in the file; classes are not asked for
 
     def embed(self, x: Tensor) -> Tensor:
         """(B, 3, 299, 299), RGB in [0, 1], to the pooled features (B, 2048)."""
@@ -194,8 +188,7 @@ def load() -> Inception:
     """
     [path] = measuring.find("inception")
     network = Inception()
-    counts = "num_batches_tracked"  # of training, which some files have beside each norm
-    network.load_state_dict({key: tensor for key, tensor in read_tensors(path).items() if not key.endswith(counts)})
+    network.load_state_dict({key: x for key, x in read_tensors(path).items() if not key.endswith("_tracked")})
     return network.eval().requires_grad_(False)
 
 

@@ -46,7 +46,7 @@ def dense_block(
     if choose("dense_block", backend, (x, *weights, *biases, residual), _obstacle(x, *weights, *biases, residual)):
         from translate.kernels import _dense_triton as triton
 
-        result: Tensor = triton.dense_block(x, weights, biases, residual, slope, scale)
+        result: Tensor = triton.dense_block(x, weights, biases, residual, slope, scale)[0]
         return result
     seen = x
     for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
@@ -78,8 +78,6 @@ def _check(x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor], resid
 
 def _obstacle(x: Tensor, *others: Tensor | None) -> str | None:
     tensors = [x, *(tensor for tensor in others if tensor is not None)]
-    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
-        return "a gradient is wanted"
     if torch.is_autocast_enabled(x.device.type):
         return "autocast is on"
     if not all(tensor.numel() for tensor in tensors):

@@ -8,7 +8,7 @@ The backward is the same block from the other end. Its buffer has the gradients 
 convolutions' order, and is filled from the last on: what the convolution n gave is read by all the convolutions behind
 it, so its gradient is one convolution of all that is there already. Nothing is added to what was written before, so
 sums are in float32 and in one order. The two buffers side by side are what the library needs to find the gradients of
-all the weights at once. It computes those of channels that come later, too, a quarter for nothing, but in one large
+all the weights at once. It computes those of channels that come later, too, over a quarter of all for nothing, but in one large
 product instead of five small ones that would copy what they read. They are the same bits twice where torch's own
 convolutions are: where `torch.backends.cudnn.deterministic` is set.
 """
@@ -107,7 +107,9 @@ def dense_block_grad(
     grad = grad.contiguous(memory_format=torch.channels_last)
     grads, grad_x = _empty(grad, channels), _empty(grad, c)
     torch.mul(grad, scale, out=grads[:, channels - c :])
-    for n in reversed(range(len(weights))):  # the channels from `start` to `end` are those that only n and later ones see
+    for n in reversed(
+        range(len(weights))
+    ):  # the channels from `start` to `end` are those that only n and later ones see
         start, end = weights[n - 1].shape[1] if n else 0, weights[n].shape[1]
         readers = torch.cat([weight[:, start:end] for weight in weights[n:]]).transpose(0, 1)
         outputs, inputs = readers.shape[:2]
@@ -168,7 +170,7 @@ def _backward(ctx: Any, grad: Tensor, *_: Any) -> tuple[Any, ...]:
     grad_weights: list[Tensor | None] = [None] * len(weights)
     grad_biases = grad_weights
     if any(of_weights):
-        square = conv2d_weight(seen, [seen.shape[1], seen.shape[1], 3, 3], grads, padding=1)
+        square = conv2d_weight(seen, [seen.shape[1], seen.shape[1], 3, 3], grads, padding=1)  # type: ignore[no-untyped-call]
         rows = square.split(outputs)
         grad_weights = [row[:, : weight.shape[1]] for row, weight in zip(rows, weights, strict=True)]
     if any(of_biases):

@@ -4,13 +4,13 @@
 One channels_last buffer holds all channels of a pixel side by side. A convolution reads the first of them and writes
 the ones behind, bias and leaky ReLU included; the last writes the block's result.
 
-The backward is the same block from the other end. Its buffer has the gradients of the convolutions' outputs in the
-convolutions' order, and is filled from the last on: what the convolution n gave is read by all the convolutions behind
-it, so its gradient is one convolution of all that is there already. Nothing is added to what was written before, so
-sums are in float32 and in one order. The two buffers side by side are what the library needs to find the gradients of
-all the weights at once. It computes those of channels that come later, too, over a quarter of all for nothing, but in one large
-product instead of five small ones that would copy what they read. They are the same bits twice where torch's own
-convolutions are: where `torch.backends.cudnn.deterministic` is set.
+The backward is the same block from the other end. Its buffer holds the gradients of what the convolutions gave, in
+their order, and is filled from the last on: what one gave is read by all behind it, so its gradient is one convolution
+of all that is there already. Nothing is added to what was written before: sums are in float32 and in one order.
+
+The weights' gradients are the library's: one convolution of the two buffers. It finds those of channels that came
+later, too, over a quarter of all for nothing, but is one large product and not five small ones that copy what they
+read. They are the same bits twice where torch's own are, with `torch.backends.cudnn.deterministic`.
 """
 
 from collections.abc import Sequence
@@ -159,16 +159,19 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> N
     _, weights, _, residual, ctx.slope, ctx.scale = inputs
     ctx.skip = 1.0 if residual is None else ctx.scale
     ctx.mark_non_differentiable(output[1])
+    ctx.set_materialize_grads(False)  # as zeros, that of the buffer, which is large
     ctx.save_for_backward(output[1], *weights)
 
 
-def _backward(ctx: Any, grad: Tensor, *_: Any) -> tuple[Any, ...]:
+def _backward(ctx: Any, grad: Tensor | None, *_: Any) -> tuple[Any, ...]:
     seen, *weights = ctx.saved_tensors
+    nothing: list[Tensor | None] = [None] * len(weights)
+    if grad is None:
+        return None, nothing, nothing, None, None, None
     grad_x, grads = dense_block_grad(grad, seen, weights, ctx.slope, ctx.scale * ctx.skip, ctx.skip)
     _, of_weights, of_biases, of_residual, *_ = ctx.needs_input_grad
     outputs = [len(weight) for weight in weights]
-    grad_weights: list[Tensor | None] = [None] * len(weights)
-    grad_biases = grad_weights
+    grad_weights = grad_biases = nothing
     if any(of_weights):
         square = conv2d_weight(seen, [seen.shape[1], seen.shape[1], 3, 3], grads, padding=1)  # type: ignore[no-untyped-call]
         rows = square.split(outputs)

@@ -145,6 +145,22 @@ def test_one_buffer_and_the_weights_are_all_that_is_kept(triton_device: str) -> 
     assert [t.data_ptr() for t in rest] == [t.data_ptr() for t in given["weights"]]
 
 
+def test_without_a_gradient_of_the_result_there_are_none(triton_device: str) -> None:
+    class Cut(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: object, x: Tensor) -> Tensor:
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx: object, grad: Tensor) -> None:
+            return None
+
+    given = inputs(triton_device, torch.float32, (1, 3, 2, 2), 2, 2)
+    y = in_triton(given["x"][0], given["weights"], given["biases"], given["residual"][0])
+    Cut.apply(y).sum().backward()  # type: ignore[no-untyped-call]
+    assert all(tensor.grad is None for part in given.values() for tensor in part)
+
+
 def test_a_second_derivative_is_refused(triton_device: str) -> None:
     given = inputs(triton_device, torch.float32, (1, 3, 2, 2), 2, 2)
     x = given["x"][0]

@@ -13,7 +13,7 @@ from translate.kernels._activation_triton import activated
 
 @triton.jit
 def conv3x3(
-    x, weight, height, width, pixels, inputs, outputs, channels,
+    source, weight, height, width, pixels, inputs, outputs, channels,
     MIRRORED: tl.constexpr, PRECISION: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
     BLOCK_I: tl.constexpr,
 ):  # fmt: skip
@@ -33,9 +33,9 @@ def conv3x3(
         if MIRRORED:
             down, right = -down, -right
         inside = (y + down >= 0) & (y + down < height) & (column + right >= 0) & (column + right < width)
-        source = (m + down * width + right).to(tl.int64) * channels
+        pixel = (m + down * width + right).to(tl.int64)
         kept = (inside & (m < pixels))[:, None] & (i < inputs)[None, :]
-        a = tl.load(x + source[:, None] + i[None, :], mask=kept, other=0.0)
+        a = tl.load(source + pixel[:, None] * channels + i[None, :], mask=kept, other=0.0)
         tap_weight = weight + (n[None, :] * 9 + tap) * inputs + i[:, None]
         b = tl.load(tap_weight, mask=(i < inputs)[:, None] & (n < outputs)[None, :], other=0.0)
         total = tl.dot(a, b, total, input_precision=PRECISION)
@@ -47,7 +47,8 @@ def dense_conv_kernel(
     seen,  # (B, H, W, channels), of which the first `inputs` are read
     weight,  # (O, 3, 3, I)
     bias,  # (O,)
-    residual,  # (B, H, W, O), for the last convolution, or None
+    x,  # (B, H, W, O), to which the last convolution is added, or None
+    residual,  # (B, H, W, O), to which that is added, or None
     out,  # (B, H, W, stride): the first `outputs` are written
     height,
     width,
@@ -58,7 +59,6 @@ def dense_conv_kernel(
     stride,
     slope,
     scale,
-    LAST: tl.constexpr,
     PRECISION: tl.constexpr,
     BLOCK_M: tl.constexpr,
     BLOCK_N: tl.constexpr,
@@ -69,16 +69,14 @@ def dense_conv_kernel(
     )
     total += tl.load(bias + n, mask=n < outputs, other=0.0).to(tl.float32)[None, :]
     kept = (m < pixels)[:, None] & (n < outputs)[None, :]
-    pixel = m.to(tl.int64)[:, None]
-    if LAST:
-        total = tl.load(seen + pixel * channels + n[None, :], mask=kept, other=0.0).to(tl.float32) + scale * total
-        if residual is not None:
-            total = (
-                tl.load(residual + pixel * outputs + n[None, :], mask=kept, other=0.0).to(tl.float32) + scale * total
-            )
-    else:
+    place = m.to(tl.int64)[:, None] * stride + n[None, :]
+    if x is None:
         total = activated(total, slope, "leaky_relu")
-    tl.store(out + pixel * stride + n[None, :], total.to(out.dtype.element_ty), mask=kept)
+    else:
+        total = tl.load(x + place, mask=kept, other=0.0).to(tl.float32) + scale * total
+        if residual is not None:
+            total = tl.load(residual + place, mask=kept, other=0.0).to(tl.float32) + scale * total
+    tl.store(out + place, total.to(out.dtype.element_ty), mask=kept)
 
 
 @triton.jit

@@ -44,25 +44,30 @@ def dense_block(
     slope: float,
     scale: float,
 ) -> tuple[Tensor, Tensor]:
-    """As `translate.kernels.dense_block`, of one dtype; quickest where x and the weights are channels_last.
+    """As `translate.kernels.dense_block`; quickest where all tensors are channels_last.
+
+    Weights and biases are of one dtype; x and the residual may be wider.
 
     Returns:
-        The result, (B, C, H, W), and x with what all convolutions but the last gave, both channels_last.
+        The result, (B, C, H, W), of the widest dtype, and x with what all convolutions but the last gave, of the
+        weights' dtype; both channels_last.
     """
     (_, c, h, w), channels = x.shape, weights[-1].shape[1]
-    seen, out = _empty(x, channels), _empty(x, c)
-    seen[:, :c] = x
+    x = x.contiguous(memory_format=torch.channels_last)
     if residual is not None:
         residual = residual.contiguous(memory_format=torch.channels_last)
+    out, seen = _results(x, weights, residual)
+    seen[:, :c] = x
     for weight, bias in zip(weights, biases, strict=True):
         outputs, inputs = weight.shape[:2]
         last = inputs == channels
-        programs, options = _launch("dense_conv", x, inputs, outputs)
+        programs, options = _launch("dense_conv", seen, inputs, outputs)
         with torch.cuda.device_of(x):  # type: ignore[no-untyped-call]
             dense_conv_kernel[(programs,)](
                 seen,
                 weight.contiguous(memory_format=torch.channels_last),
                 bias.contiguous(),
+                x if last else None,
                 residual if last else None,
                 out if last else seen[:, inputs:],
                 h,
@@ -74,15 +79,23 @@ def dense_block(
                 c if last else channels,
                 slope,
                 scale,
-                LAST=last,
                 **options,
             )
     return out, seen
 
 
 @dense_block.register_fake
-def _(x: Tensor, weights: Sequence[Tensor], *_: Any) -> tuple[Tensor, Tensor]:
-    return _empty(x, x.shape[1]), _empty(x, weights[-1].shape[1])
+def _(
+    x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor], residual: Tensor | None, *_: Any
+) -> tuple[Tensor, Tensor]:
+    return _results(x, weights, residual)
+
+
+def _results(x: Tensor, weights: Sequence[Tensor], residual: Tensor | None) -> tuple[Tensor, Tensor]:
+    dtype = torch.promote_types(x.dtype, weights[0].dtype)
+    if residual is not None:
+        dtype = torch.promote_types(dtype, residual.dtype)
+    return _empty(x, x.shape[1], dtype), _empty(x, weights[-1].shape[1], weights[0].dtype)
 
 
 @torch.library.custom_op("translate::dense_block_grad", mutates_args=())
@@ -92,7 +105,7 @@ def dense_block_grad(
     """The backward of `dense_block`.
 
     Args:
-        grad: (B, C, H, W), of the result.
+        grad: (B, C, H, W), of the result, and of its dtype.
         seen: (B, channels, H, W), as `dense_block` gives it.
         weights: of the convolutions.
         slope: of leaky ReLU's negative side.
@@ -100,12 +113,12 @@ def dense_block_grad(
         skip: of x in the result.
 
     Returns:
-        Gradients of x, (B, C, H, W), and of what all convolutions gave, before leaky ReLU, (B, channels, H, W), both
-        channels_last.
+        Gradients of x, (B, C, H, W), and of what all convolutions gave, before leaky ReLU, (B, channels, H, W); each
+        has its argument's dtype and is channels_last.
     """
     (_, c, h, w), channels = grad.shape, seen.shape[1]
     grad = grad.contiguous(memory_format=torch.channels_last)
-    grads, grad_x = _empty(grad, channels), _empty(grad, c)
+    grad_x, grads = _empty(grad, c, grad.dtype), _empty(seen, channels, seen.dtype)
     torch.mul(grad, scale, out=grads[:, channels - c :])
     for n in reversed(
         range(len(weights))
@@ -113,7 +126,7 @@ def dense_block_grad(
         start, end = weights[n - 1].shape[1] if n else 0, weights[n].shape[1]
         readers = torch.cat([weight[:, start:end] for weight in weights[n:]]).transpose(0, 1)
         outputs, inputs = readers.shape[:2]
-        programs, options = _launch("dense_grad", grad, inputs, outputs)
+        programs, options = _launch("dense_grad", seen, inputs, outputs)
         with torch.cuda.device_of(grad):  # type: ignore[no-untyped-call]
             dense_grad_kernel[(programs,)](
                 grads[:, end - c :],
@@ -136,23 +149,23 @@ def dense_block_grad(
 
 @dense_block_grad.register_fake
 def _(grad: Tensor, seen: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
-    return _empty(grad, grad.shape[1]), _empty(grad, seen.shape[1])
+    return _empty(grad, grad.shape[1], grad.dtype), _empty(seen, seen.shape[1], seen.dtype)
 
 
-def _launch(kernel: str, x: Tensor, inputs: int, outputs: int) -> tuple[int, dict[str, Any]]:
+def _launch(kernel: str, buffer: Tensor, inputs: int, outputs: int) -> tuple[int, dict[str, Any]]:
     """How many programs, and their constants."""
-    b, _, h, w = x.shape
-    how = input_precision(x)
-    default = tiles(inputs, outputs, x.itemsize, how)
+    b, _, h, w = buffer.shape
+    how = input_precision(buffer)
+    default = tiles(inputs, outputs, buffer.itemsize, how)
     shape = {"inputs": inputs, "outputs": outputs, "pixels": h * w}
-    blocks = _configs.blocks(kernel, x, _configs.kind_of(x, how), default, **shape)
+    blocks = _configs.blocks(kernel, buffer, _configs.kind_of(buffer, how), default, **shape)
     programs = triton.cdiv(b * h * w, blocks["BLOCK_M"]) * triton.cdiv(outputs, blocks["BLOCK_N"])
     return programs, {"PRECISION": how, **blocks}
 
 
-def _empty(x: Tensor, channels: int) -> Tensor:
+def _empty(x: Tensor, channels: int, dtype: torch.dtype) -> Tensor:
     b, _, h, w = x.shape
-    return torch.empty((b, channels, h, w), dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
+    return torch.empty((b, channels, h, w), dtype=dtype, device=x.device, memory_format=torch.channels_last)
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:

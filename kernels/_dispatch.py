@@ -83,6 +83,12 @@ def explain(function: Callable[..., Any], *arguments: Any, **options: Any) -> li
         _choices = outer
 
 
+def autocast(tensor: Tensor) -> Tensor:
+    """What torch.autocast does to an argument of a convolution, where it is on."""
+    device = tensor.device.type
+    return tensor.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else tensor
+
+
 def interpreted() -> bool:
     """Whether Triton runs its kernels in Python on the CPU; it reads the variable when a kernel is defined."""
     return os.environ.get("TRITON_INTERPRET") == "1"

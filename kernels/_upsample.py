@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from translate.kernels._activation import Activation, activate_, check_activation
-from translate.kernels._dispatch import Backend, choose
+from translate.kernels._dispatch import Backend, autocast, choose
 
 Padding = Literal["zeros", "replicate"]
 
@@ -135,9 +135,4 @@ def _obstacle(x: Tensor, weight: Tensor, bias: Tensor | None, outputs: int) -> s
 
 
 def _cast(x: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
-    """What torch.autocast does to the arguments of a convolution, where it is on."""
-    device = x.device.type
-    if not torch.is_autocast_enabled(device):
-        return x, weight, bias
-    kind = torch.get_autocast_dtype(device)
-    return x.to(kind), weight.to(kind), None if bias is None else bias.to(kind)
+    return autocast(x), autocast(weight), None if bias is None else autocast(bias)

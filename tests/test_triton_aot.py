@@ -69,9 +69,9 @@ def up(k: int, replicate: bool, activation: str, precision: str, m: int, n: int,
     return {**options, "BLOCK_M": m, "BLOCK_N": n, "BLOCK_I": i}
 
 
-def dense(last: bool, precision: str, m: int, n: int, i: int) -> dict[str, Any]:
+def dense(precision: str, m: int, n: int, i: int) -> dict[str, Any]:
     """The blocks are those that `_dense_triton.tiles` gives."""
-    return {"LAST": last, "PRECISION": precision, "BLOCK_M": m, "BLOCK_N": n, "BLOCK_I": i}
+    return {"PRECISION": precision, "BLOCK_M": m, "BLOCK_N": n, "BLOCK_I": i}
 
 
 def dense_grad(first: bool, precision: str, m: int, n: int, i: int) -> dict[str, Any]:
@@ -91,18 +91,18 @@ ROWS = [
     Row(UP + "conv_up2_kernel", "x:*fp32 weight:*fp32 bias:*fp32 out:*fp32" + SIZES,
         up(4, False, "leaky_relu", "ieee", 64, 64, 16), 4, {"num_stages": 3}, expected=r"LDGSTS\S*\.128"),
     Row(DENSE + "dense_conv_kernel", "seen:*fp16 weight:*fp16 bias:*fp16 out:*fp16 slope:fp32 scale:fp32" + DENSE_SIZES,
-        dense(False, "ieee", 128, 32, 32), 4, {"num_stages": 3}, expected=MATRIX),
+        dense("ieee", 128, 32, 32), 4, {"num_stages": 3}, expected=MATRIX),
     Row(DENSE + "dense_conv_kernel",
-        "seen:*bf16 weight:*bf16 bias:*bf16 residual:*bf16 out:*bf16 slope:fp32 scale:fp32" + DENSE_SIZES,
-        dense(True, "ieee", 128, 64, 64), 4, {"num_stages": 3}, expected=MATRIX),
+        "seen:*bf16 weight:*bf16 bias:*bf16 x:*fp32 residual:*fp32 out:*fp32 slope:fp32 scale:fp32" + DENSE_SIZES,
+        dense("ieee", 128, 64, 64), 4, {"num_stages": 3}, expected=MATRIX),
     Row(DENSE + "dense_conv_kernel", "seen:*fp32 weight:*fp32 bias:*fp32 out:*fp32 slope:fp32 scale:fp32" + DENSE_SIZES,
-        dense(False, "tf32", 128, 32, 32), 4, {"num_stages": 3}, expected=MATRIX),
+        dense("tf32", 128, 32, 32), 4, {"num_stages": 3}, expected=MATRIX),
     Row(DENSE + "dense_conv_kernel",
-        "seen:*fp32 weight:*fp32 bias:*fp32 residual:*fp32 out:*fp32 slope:fp32 scale:fp32" + DENSE_SIZES,
-        dense(True, "ieee", 64, 64, 16), 4, {"num_stages": 3}, expected=r"LDGSTS\S*\.128"),
+        "seen:*fp32 weight:*fp32 bias:*fp32 x:*fp32 residual:*fp32 out:*fp32 slope:fp32 scale:fp32" + DENSE_SIZES,
+        dense("ieee", 64, 64, 16), 4, {"num_stages": 3}, expected=r"LDGSTS\S*\.128"),
     Row(DENSE + "dense_grad_kernel", "grads:*bf16 weight:*bf16 known:*bf16 out:*bf16 factor:fp32" + DENSE_SIZES,
         dense_grad(False, "ieee", 128, 32, 64), 4, {"num_stages": 3}, expected=MATRIX),
-    Row(DENSE + "dense_grad_kernel", "grads:*fp16 weight:*fp16 known:*fp16 out:*fp16 factor:fp32" + DENSE_SIZES,
+    Row(DENSE + "dense_grad_kernel", "grads:*fp16 weight:*fp16 known:*fp32 out:*fp32 factor:fp32" + DENSE_SIZES,
         dense_grad(True, "ieee", 128, 64, 64), 4, {"num_stages": 3}, expected=MATRIX),
     Row(DENSE + "dense_grad_kernel", "grads:*fp32 weight:*fp32 known:*fp32 out:*fp32 factor:fp32" + DENSE_SIZES,
         dense_grad(True, "tf32", 128, 64, 32), 4, {"num_stages": 3}, expected=MATRIX),

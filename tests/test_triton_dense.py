@@ -170,6 +170,24 @@ def test_a_second_derivative_is_refused(triton_device: str) -> None:
         slope.sum().backward()  # type: ignore[no-untyped-call]
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_with_autocast_the_convolutions_alone_are_in_half_precision(triton_device: str, dtype: torch.dtype) -> None:
+    """The numbers that are added to are those of float32, whose 1e-3 float16 would not see beside 8."""
+    given = inputs(triton_device, torch.float32, (1, 3, 2, 3), 2, 3)
+    (x,), weights, biases, _ = (given[name] for name in PARTS)
+    residual = normal(1, 3, 2, 3, seed=1).mul(1e-3).add(8).to(triton_device, dtype).requires_grad_()
+    with torch.autocast(triton_device, torch.float16):
+        y = in_triton(x, weights, biases, residual)
+    wide = [t.detach().cpu().double().requires_grad_() for t in (x, residual, *weights, *biases)]
+    expected = by_definition(wide[0], wide[2:5], wide[5:], wide[1])
+    torch.testing.assert_close(y.cpu(), expected.float(), rtol=0, atol=1e-3)
+    tensors, grad = [x, residual, *weights, *biases], normal(1, 3, 2, 3, seed=2).float().to(triton_device)
+    found = torch.autograd.grad(y, tensors, grad)
+    for tensor, a, b in zip(tensors, found, torch.autograd.grad(expected, wide, grad.cpu().double()), strict=True):
+        assert a.dtype == tensor.dtype
+        assert float((a.cpu().double() - b).abs().max() / b.abs().max()) < TOLERANCE[torch.float16]
+
+
 def test_a_network_is_trained_as_with_the_reference(triton_device: str, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     network = placed(RRDBNet(4, 2, 1, doublings=0), triton_device)

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from translate.kernels._activation import check_activation
-from translate.kernels._dispatch import Backend, autocast, choose
+from translate.kernels._dispatch import Backend, autocast_dtype, choose
 
 
 def dense_block(
@@ -47,7 +47,8 @@ def dense_block(
     if choose("dense_block", backend, (x, *weights, *biases, residual), _obstacle(x, weights, biases, residual)):
         from translate.kernels import _dense_triton as triton
 
-        weights, biases = ([autocast(tensor) for tensor in part] for part in (weights, biases))
+        if kind := autocast_dtype(x):
+            weights, biases = ([tensor.to(kind) for tensor in part] for part in (weights, biases))
         result: Tensor = triton.dense_block(x, weights, biases, residual, slope, scale)[0]
         return result
     seen = x
@@ -80,13 +81,13 @@ def _check(x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor], resid
 
 def _obstacle(x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor], residual: Tensor | None) -> str | None:
     images = [x] if residual is None else [x, residual]
-    parameters = [autocast(tensor) for tensor in (*weights, *biases)]
+    parameters = [*weights, *biases]
     if not all(tensor.numel() for tensor in (*images, *parameters)):
         return "a tensor is empty"
     if x.numel() // x.shape[1] >= 2**30:  # it counts pixels in 32 bits
         return f"{tuple(x.shape)} is too large"
-    dtypes = {tensor.dtype for tensor in parameters}
+    kind = autocast_dtype(x)
+    dtypes = {kind or tensor.dtype for tensor in parameters}
     # With autocast the convolutions alone are in half precision: what they are added to stays in float32.
-    mixed = torch.is_autocast_enabled(x.device.type)
-    dtypes |= {image.dtype for image in images if not (mixed and image.dtype == torch.float32)}
+    dtypes |= {image.dtype for image in images if not (kind and image.dtype == torch.float32)}
     return f"the dtypes differ: {', '.join(sorted(map(str, dtypes)))}" if len(dtypes) > 1 else None

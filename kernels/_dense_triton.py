@@ -22,8 +22,8 @@ from torch import Tensor
 from torch.nn.grad import conv2d_weight
 
 from translate.kernels import _configs
-from translate.kernels._convolution_triton import input_precision
 from translate.kernels._dense_kernels_triton import dense_conv_kernel, dense_grad_kernel
+from translate.kernels._launch_triton import input_precision, on_device_of, room
 
 
 def tiles(inputs: int, outputs: int, itemsize: int, precision: str) -> dict[str, int]:
@@ -62,7 +62,7 @@ def dense_block(
         outputs, inputs = weight.shape[:2]
         last = inputs == channels
         programs, options = _launch("dense_conv", seen, inputs, outputs)
-        with torch.cuda.device_of(x):  # type: ignore[no-untyped-call]
+        with on_device_of(x):
             dense_conv_kernel[(programs,)](
                 seen,
                 weight.contiguous(memory_format=torch.channels_last),
@@ -95,7 +95,7 @@ def _results(x: Tensor, weights: Sequence[Tensor], residual: Tensor | None) -> t
     dtype = torch.promote_types(x.dtype, weights[0].dtype)
     if residual is not None:
         dtype = torch.promote_types(dtype, residual.dtype)
-    return _empty(x, x.shape[1], dtype), _empty(x, weights[-1].shape[1], weights[0].dtype)
+    return room(x, x.shape[1], dtype=dtype), room(x, weights[-1].shape[1], dtype=weights[0].dtype)
 
 
 @torch.library.custom_op("translate::dense_block_grad", mutates_args=())
@@ -118,16 +118,15 @@ def dense_block_grad(
     """
     (_, c, h, w), channels = grad.shape, seen.shape[1]
     grad = grad.contiguous(memory_format=torch.channels_last)
-    grad_x, grads = _empty(grad, c, grad.dtype), _empty(seen, channels, seen.dtype)
+    grad_x, grads = room(grad, c), room(seen, channels)
     torch.mul(grad, scale, out=grads[:, channels - c :])
-    for n in reversed(
-        range(len(weights))
-    ):  # the channels from `start` to `end` are those that only n and later ones see
+    for n in reversed(range(len(weights))):
+        # The channels that convolution n is the first to read, and their part of its weight and all behind it.
         start, end = weights[n - 1].shape[1] if n else 0, weights[n].shape[1]
         readers = torch.cat([weight[:, start:end] for weight in weights[n:]]).transpose(0, 1)
         outputs, inputs = readers.shape[:2]
         programs, options = _launch("dense_grad", seen, inputs, outputs)
-        with torch.cuda.device_of(grad):  # type: ignore[no-untyped-call]
+        with on_device_of(grad):
             dense_grad_kernel[(programs,)](
                 grads[:, end - c :],
                 readers.contiguous(memory_format=torch.channels_last),
@@ -149,7 +148,7 @@ def dense_block_grad(
 
 @dense_block_grad.register_fake
 def _(grad: Tensor, seen: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
-    return _empty(grad, grad.shape[1], grad.dtype), _empty(seen, seen.shape[1], seen.dtype)
+    return room(grad, grad.shape[1]), room(seen, seen.shape[1])
 
 
 def _launch(kernel: str, buffer: Tensor, inputs: int, outputs: int) -> tuple[int, dict[str, Any]]:
@@ -161,11 +160,6 @@ def _launch(kernel: str, buffer: Tensor, inputs: int, outputs: int) -> tuple[int
     blocks = _configs.blocks(kernel, buffer, _configs.kind_of(buffer, how), default, **shape)
     programs = triton.cdiv(b * h * w, blocks["BLOCK_M"]) * triton.cdiv(outputs, blocks["BLOCK_N"])
     return programs, {"PRECISION": how, **blocks}
-
-
-def _empty(x: Tensor, channels: int, dtype: torch.dtype) -> Tensor:
-    b, _, h, w = x.shape
-    return torch.empty((b, channels, h, w), dtype=dtype, device=x.device, memory_format=torch.channels_last)
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:

@@ -83,10 +83,10 @@ def explain(function: Callable[..., Any], *arguments: Any, **options: Any) -> li
         _choices = outer
 
 
-def autocast(tensor: Tensor) -> Tensor:
-    """What torch.autocast does to an argument of a convolution, where it is on."""
-    device = tensor.device.type
-    return tensor.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else tensor
+def autocast_dtype(x: Tensor) -> torch.dtype | None:
+    """What torch.autocast casts the arguments of a convolution to on x's device, None where it is off."""
+    device = x.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
 
 
 def interpreted() -> bool:

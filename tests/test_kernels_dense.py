@@ -32,7 +32,7 @@ seldom = settings(
     st.booleans(),
 )
 @pytest.mark.parametrize("backend", ["reference", "triton"])
-def test_it_is_its_plain_dense_block(
+def test_it_is_its_definition(
     triton_device: str,
     backend: kernels.Backend,
     batch: int,

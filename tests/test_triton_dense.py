@@ -14,7 +14,6 @@ from torch import Tensor
 from triton_draws import dtypes, few, layouts
 
 from translate import kernels
-from translate.kernels._dense_triton import dense_block
 from translate.models.layers import placed
 from translate.models.rrdb import RRDBNet
 
@@ -203,6 +202,8 @@ def test_a_network_is_trained_as_with_the_reference(triton_device: str, monkeypa
 
 
 def test_torch_library_finds_nothing_wrong(triton_device: str) -> None:
+    from translate.kernels._dense_triton import dense_block
+
     given = inputs(triton_device, torch.float32, (1, 3, 2, 3), 2, 2)
     (x,), weights, biases, (residual,) = (given[name] for name in PARTS)
     torch.library.opcheck(dense_block, (x, weights, biases, residual, SLOPE, SCALE))

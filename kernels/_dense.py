@@ -37,7 +37,7 @@ def dense_block(
         backend: "auto", "triton" (differentiable once) or "reference" (twice).
 
     Returns:
-        (B, C, H, W).
+        (B, C, H, W). Under torch.autocast the convolutions alone are in its dtype: a float32 x gives float32.
 
     Raises:
         ValueError: a shape that does not fit, a slope that is not positive, or "triton" where it cannot run.

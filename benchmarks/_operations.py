@@ -110,21 +110,27 @@ def convolution(
     return Case(op, shapes[0], ours, plain, shapes, sum(map(math.prod, shapes)) + outputs, flops=flops)
 
 
-def dense(n: int, c: int, h: int, w: int, growth: int) -> Case:
+def dense(n: int, c: int, h: int, w: int, growth: int, backward: bool = False) -> Case:
+    slope = 0.9 if backward else 0.2  # nearly straight: rounding takes some numbers across the kink
+
     def plain(x: Tensor, *layers: Tensor) -> Tensor:
         seen = x
         for weight, bias in zip(layers[:4], layers[5:9], strict=True):
-            seen = torch.cat([seen, F.leaky_relu(F.conv2d(seen, weight, bias, padding=1), 0.2)], 1)
+            seen = torch.cat([seen, F.leaky_relu(F.conv2d(seen, weight, bias, padding=1), slope)], 1)
         return x + 0.2 * F.conv2d(seen, layers[4], layers[9], padding=1)
 
     def ours(x: Tensor, *layers: Tensor, backend: kernels.Backend = "auto") -> Tensor:
-        return kernels.dense_block(x, layers[:5], layers[5:], backend=backend)
+        return kernels.dense_block(x, layers[:5], layers[5:], slope=slope, backend=backend)
 
     outputs = [growth] * 4 + [c]
     weights = [(o, c + k * growth, 3, 3) for k, o in enumerate(outputs)]
     shapes = [(n, c, h, w), *weights, *((o,) for o in outputs)]
     flops = 2.0 * n * h * w * sum(map(math.prod, weights))
-    return convolution(f"dense_block +{growth}", ours, plain, shapes, n * c * h * w, flops)
+    if not backward:
+        return convolution(f"dense_block +{growth}", ours, plain, shapes, n * c * h * w, flops)
+    # What the convolutions saw and the result's gradient are read, and the gradients of all inputs written.
+    numbers = n * h * w * (c + 4 * growth + 2 * c) + 2 * sum(map(math.prod, shapes[1:]))
+    return Case(f"dense_block +{growth} backward", shapes[0], ours, plain, shapes, numbers, 0, 2 * flops, backward=True)
 
 
 def quantise(n: int, c: int, h: int, w: int) -> Case:
@@ -140,14 +146,14 @@ def cases(device: str, quick: bool) -> list[Case]:
     if quick:
         large = small = [(1, 8, 8, 8)]
         ups, shuffles, pictures = [(1, 8, 4, 4, 8)], [(1, 8, 4, 4, 3, 2)], [(1, 3, 8, 8)]
-        blocks = [(1, 8, 4, 4, 4)]
+        blocks = trained = [(1, 8, 4, 4, 4)]
     elif device.startswith("cuda"):
         large = [(16, 64, 256, 256), (16, 256, 64, 64), (1, 64, 256, 256), (1, 256, 64, 64), (1, 64, 1080, 1920)]
         large += [(1, 256, 270, 480), (8, 64, 256, 256)]
         small = large[:2]
         ups = [(16, 256, 64, 64, 128), (16, 128, 128, 128, 64), (1, 256, 64, 64, 128), (1, 128, 128, 128, 64)]
         ups += [(1, 64, 270, 480, 64), (1, 64, 540, 960, 64), (1, 256, 270, 480, 128), (1, 128, 540, 960, 64)]
-        blocks = [(1, 64, 270, 480, 32)]
+        blocks, trained = [(1, 64, 270, 480, 32)], [(16, 64, 64, 64, 32)]
         shuffles = [(1, 64, 270, 480, 64, 2), (1, 64, 540, 960, 64, 2), (1, 64, 270, 480, 3, 4)]
         pictures = [(1, 3, 1080, 1920), (16, 3, 256, 256)]
     else:
@@ -155,7 +161,7 @@ def cases(device: str, quick: bool) -> list[Case]:
         small = large[:2]
         ups = [(1, 256, 64, 64, 128), (1, 128, 128, 128, 64), (4, 256, 64, 64, 128), (1, 64, 68, 120, 64)]
         ups += [(1, 64, 136, 240, 64), (1, 64, 256, 256, 64)]
-        blocks = [(1, 64, 68, 120, 32)]
+        blocks, trained = [(1, 64, 68, 120, 32)], [(1, 64, 64, 64, 32)]
         shuffles = [(1, 64, 68, 120, 64, 2), (1, 64, 68, 120, 3, 4)]
         pictures = [(1, 3, 1080, 1920), (4, 3, 256, 256)]
     return [
@@ -165,6 +171,7 @@ def cases(device: str, quick: bool) -> list[Case]:
         *(norm(*shape, True, channels_last=False) for shape in small),
         *(upsample(*up) for up in ups),
         *(dense(*block) for block in blocks),
+        *(dense(*block, backward=True) for block in trained),
         *(transposed(*up, 3) for up in ups[:4]),
         *(transposed(*up, 4) for up in ups[:2]),
         *(shuffle(*one) for one in shuffles),

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from translate.kernels._activation_triton import activated
 from translate.kernels._instance_norm_kernels_triton import affine, inside, start_of, tile
-from translate.kernels._instance_norm_launch_triton import TILE, Cut, cut, on_device_of, sizes
+from translate.kernels._instance_norm_launch_triton import TILE, Cut, cut, sizes
+from translate.kernels._launch_triton import on_device_of
 
 
 @triton.jit
@@ -76,7 +77,7 @@ def bias_leaky_relu(x: Tensor, bias: Tensor | None, slope: float, gain: float) -
 
 
 @bias_leaky_relu.register_fake
-def _(x: Tensor, bias: Tensor | None, slope: float, gain: float) -> Tensor:
+def _(x: Tensor, *_: Any) -> Tensor:
     return torch.empty_like(_dense(x))
 
 
@@ -95,7 +96,7 @@ def bias_leaky_relu_grad(grad: Tensor, y: Tensor, slope: float, gain: float) -> 
 
 
 @bias_leaky_relu_grad.register_fake
-def _(grad: Tensor, y: Tensor, slope: float, gain: float) -> tuple[Tensor, Tensor]:
+def _(grad: Tensor, y: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
     return torch.empty_like(y), y.new_empty(y.shape[1], dtype=torch.float32)
 
 

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from translate.kernels._activation import check_activation
-from translate.kernels._dispatch import Backend, choose
+from translate.kernels._dispatch import Backend, autocast_dtype, choose
 
 
 def dense_block(
@@ -23,8 +23,9 @@ def dense_block(
     """Return `x + scale * last`, where each 3×3 convolution sees x and what all before it gave, with leaky ReLU.
 
     In Triton nothing is concatenated: there is one buffer of all channels, each convolution reads the first of them
-    and writes its own behind these. On a CPU such a buffer was no quicker than `torch.cat`, because the library's
-    convolution copies a part of a tensor before it reads it.
+    and writes its own behind these. That buffer is all that is kept for the backward, which has one of its own. On a
+    CPU neither was quicker than `torch.cat`, because the library's convolution copies a part of a tensor before it
+    reads it.
 
     Args:
         x: (B, C, H, W).
@@ -33,20 +34,22 @@ def dense_block(
         slope: of leaky ReLU's negative side, which follows every convolution but the last; must be positive.
         scale: of what is added to x, and of the result if it is added to `residual` (0.2 in the paper).
         residual: (B, C, H, W); the result becomes `residual + scale * (x + scale * last)`.
-        backend: "auto", "triton" (only where no gradient is wanted) or "reference".
+        backend: "auto", "triton" (differentiable once) or "reference" (twice).
 
     Returns:
-        (B, C, H, W).
+        (B, C, H, W). Under torch.autocast the convolutions alone are in its dtype: a float32 x gives float32.
 
     Raises:
         ValueError: a shape that does not fit, a slope that is not positive, or "triton" where it cannot run.
     """
     _check(x, weights, biases, residual)
     check_activation("leaky_relu", slope)
-    if choose("dense_block", backend, (x, *weights, *biases, residual), _obstacle(x, *weights, *biases, residual)):
+    if choose("dense_block", backend, (x, *weights, *biases, residual), _obstacle(x, weights, biases, residual)):
         from translate.kernels import _dense_triton as triton
 
-        result: Tensor = triton.dense_block(x, weights, biases, residual, slope, scale)
+        if kind := autocast_dtype(x):
+            weights, biases = ([tensor.to(kind) for tensor in part] for part in (weights, biases))
+        result: Tensor = triton.dense_block(x, weights, biases, residual, slope, scale)[0]
         return result
     seen = x
     for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
@@ -76,15 +79,15 @@ def _check(x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor], resid
         raise ValueError(f"residual is {tuple(residual.shape)}, but the input is {tuple(x.shape)}")
 
 
-def _obstacle(x: Tensor, *others: Tensor | None) -> str | None:
-    tensors = [x, *(tensor for tensor in others if tensor is not None)]
-    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
-        return "a gradient is wanted"
-    if torch.is_autocast_enabled(x.device.type):
-        return "autocast is on"
-    if not all(tensor.numel() for tensor in tensors):
+def _obstacle(x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor], residual: Tensor | None) -> str | None:
+    images = [x] if residual is None else [x, residual]
+    parameters = [*weights, *biases]
+    if not all(tensor.numel() for tensor in (*images, *parameters)):
         return "a tensor is empty"
     if x.numel() // x.shape[1] >= 2**30:  # it counts pixels in 32 bits
         return f"{tuple(x.shape)} is too large"
-    dtypes = {tensor.dtype for tensor in tensors}
+    kind = autocast_dtype(x)
+    dtypes = {kind or tensor.dtype for tensor in parameters}
+    # With autocast the convolutions alone are in half precision: what they are added to stays in float32.
+    dtypes |= {image.dtype for image in images if not (kind and image.dtype == torch.float32)}
     return f"the dtypes differ: {', '.join(sorted(map(str, dtypes)))}" if len(dtypes) > 1 else None

@@ -83,6 +83,12 @@ def explain(function: Callable[..., Any], *arguments: Any, **options: Any) -> li
         _choices = outer
 
 
+def autocast_dtype(x: Tensor) -> torch.dtype | None:
+    """What torch.autocast casts the arguments of a convolution to on x's device, None where it is off."""
+    device = x.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
+
+
 def interpreted() -> bool:
     """Whether Triton runs its kernels in Python on the CPU; it reads the variable when a kernel is defined."""
     return os.environ.get("TRITON_INTERPRET") == "1"

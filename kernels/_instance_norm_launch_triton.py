@@ -6,7 +6,6 @@ was measured for the device (`_configs.py`): the batch that an image comes in do
 """
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import torch
@@ -68,11 +67,6 @@ def cut_for(kernel: str, x: Tensor, planes: int) -> Cut:
     """How a kernel of instance norm shares out x: `planes` is its default of what a tile of whole planes may hold."""
     last = not x.is_contiguous()
     return cut(x.shape[1], x.shape[2] * x.shape[3], last, sizes(kernel, x, last, planes))
-
-
-def on_device_of(x: Tensor) -> AbstractContextManager[None]:
-    """Triton launches on the current device."""
-    return torch.cuda.device_of(x)  # type: ignore[no-untyped-call]
 
 
 def dense(x: Tensor) -> Tensor:

@@ -10,13 +10,13 @@ from translate.kernels._instance_norm_launch_triton import (
     dense,
     like,
     new_statistics,
-    on_device_of,
     padded,
     run_backward,
     run_forward,
     run_normalise,
     run_statistics,
 )
+from translate.kernels._launch_triton import on_device_of
 
 
 @torch.library.custom_op("translate::instance_statistics", mutates_args=())

@@ -16,6 +16,7 @@ from torch import Tensor
 from translate.kernels import _configs
 from translate.kernels._activation import activation_grad
 from translate.kernels._activation_triton import activated
+from translate.kernels._launch_triton import on_device_of, room
 
 DEFAULT = {"outputs": 64, "tile": 4096, "num_warps": 4}  # channels of the result and elements of a tile
 
@@ -74,13 +75,13 @@ def bias_shuffle(
     """
     b, c, h, w = x.shape
     outputs = c // factor**2
-    x, out = x.contiguous(memory_format=torch.channels_last), _empty(x, factor)
+    x, out = x.contiguous(memory_format=torch.channels_last), room(x, outputs, factor)
     block_f = triton.next_power_of_2(factor**2)
     shape = {"outputs": outputs, "factor": factor, "pixels": h * w}
     by = _configs.blocks("bias_shuffle", x, _configs.kind_of(x), DEFAULT, **shape)
     block_o = min(by["outputs"], triton.next_power_of_2(outputs))
     block_p = max(1, by["tile"] // (block_o * block_f))
-    with torch.cuda.device_of(x):  # type: ignore[no-untyped-call]
+    with on_device_of(x):
         bias_shuffle_kernel[(triton.cdiv(b * h * w, block_p) * triton.cdiv(outputs, block_o),)](
             x,
             None if bias is None else bias.contiguous(),
@@ -102,14 +103,8 @@ def bias_shuffle(
 
 
 @bias_shuffle.register_fake
-def _(x: Tensor, bias: Tensor | None, slopes: Tensor | None, factor: int, activation: str, slope: float) -> Tensor:
-    return _empty(x, factor)
-
-
-def _empty(x: Tensor, factor: int) -> Tensor:
-    b, c, h, w = x.shape
-    shape = b, c // factor**2, h * factor, w * factor
-    return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
+def _(x: Tensor, bias: Tensor | None, slopes: Tensor | None, factor: int, *_: Any) -> Tensor:
+    return room(x, x.shape[1] // factor**2, factor)
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:

@@ -7,6 +7,7 @@ import triton.language as tl
 from torch import Tensor
 
 from translate.kernels import _configs
+from translate.kernels._launch_triton import on_device_of
 
 DEFAULT = {"tile": 1024, "num_warps": 4}
 
@@ -54,7 +55,7 @@ def quantised(x: Tensor, low: float, scale: float, bits: int) -> Tensor:
     kind = _configs.kind_of(x, "channels_last" if last else "contiguous")
     by = _configs.blocks("quantise", x, kind, DEFAULT, channels=c, pixels=h * w)
     block_p = max(1, by["tile"] // block_c)
-    with torch.cuda.device_of(x):  # type: ignore[no-untyped-call]
+    with on_device_of(x):
         quantise_kernel[(triton.cdiv(b * h * w, block_p),)](
             x, out, b * h * w, c, h, w, *x.stride(), low, scale,
             TOP=2**bits - 1, BLOCK_P=block_p, BLOCK_C=block_c, num_warps=by["num_warps"],

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from translate.kernels._activation import Activation, activate_, check_activation
-from translate.kernels._dispatch import Backend, choose
+from translate.kernels._dispatch import Backend, autocast_dtype, choose
 
 Padding = Literal["zeros", "replicate"]
 
@@ -78,8 +78,7 @@ def _folds(x: Tensor) -> bool:
     """Whether the folded form is the quicker one of the reference; `benchmarks/kernels.py` measures it."""
     if not x.is_cpu or torch.compiler.is_exporting():
         return True
-    dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
-    return dtype in (torch.float32, torch.float64) and x.numel() // x.shape[1] >= FEW
+    return (autocast_dtype(x) or x.dtype) in (torch.float32, torch.float64) and x.numel() // x.shape[1] >= FEW
 
 
 def fold(weight: Tensor) -> Tensor:
@@ -130,14 +129,12 @@ def _obstacle(x: Tensor, weight: Tensor, bias: Tensor | None, outputs: int) -> s
         return f"{tuple(x.shape)} and a weight of {tuple(weight.shape)} are too large"
     if bias is not None and bias.shape != (outputs,):
         return f"the bias is {tuple(bias.shape)}, not ({outputs},)"
-    dtypes = {tensor.dtype for tensor in _cast(x, weight, bias) if tensor is not None}
+    kind = autocast_dtype(x)
+    dtypes = {kind or tensor.dtype for tensor in (x, weight, bias) if tensor is not None}
     return f"the dtypes differ: {', '.join(sorted(map(str, dtypes)))}" if len(dtypes) > 1 else None
 
 
 def _cast(x: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
-    """What torch.autocast does to the arguments of a convolution, where it is on."""
-    device = x.device.type
-    if not torch.is_autocast_enabled(device):
-        return x, weight, bias
-    kind = torch.get_autocast_dtype(device)
+    """What torch.autocast, where it is on, does to the arguments of a convolution."""
+    kind = autocast_dtype(x) or x.dtype
     return x.to(kind), weight.to(kind), None if bias is None else bias.to(kind)

@@ -17,7 +17,7 @@ from torch import Tensor
 from translate.kernels import _configs
 from translate.kernels._activation import Activation, activation_grad
 from translate.kernels._activation_triton import activated
-from translate.kernels._convolution_triton import input_precision
+from translate.kernels._launch_triton import input_precision, on_device_of, room
 
 
 @triton.jit
@@ -117,13 +117,13 @@ def conv_up2(x: Tensor, weight: Tensor, bias: Tensor | None, replicate: bool, ac
     (b, inputs, h, w), (_, outputs, k, _) = x.shape, weight.shape
     x = x.contiguous(memory_format=torch.channels_last)
     weight = weight.permute(2, 3, 0, 1).contiguous()
-    out = _empty(x, outputs)
+    out = room(x, outputs, 2)
     precision = input_precision(x)
     default = tiles(inputs, outputs, x.itemsize, precision)
     kind, shape = _configs.kind_of(x, f"k{k}", precision), {"inputs": inputs, "outputs": outputs, "pixels": h * w}
     blocks = _configs.blocks("conv_up2", x, kind, default, **shape)
     programs = 4 * triton.cdiv(b * h * w, blocks["BLOCK_M"]) * triton.cdiv(outputs, blocks["BLOCK_N"])
-    with torch.cuda.device_of(x):  # type: ignore[no-untyped-call]
+    with on_device_of(x):
         conv_up2_kernel[(programs,)](
             x,
             weight,
@@ -145,13 +145,8 @@ def conv_up2(x: Tensor, weight: Tensor, bias: Tensor | None, replicate: bool, ac
 
 
 @conv_up2.register_fake
-def _(x: Tensor, weight: Tensor, bias: Tensor | None, replicate: bool, activation: str, slope: float) -> Tensor:
-    return _empty(x, weight.shape[1])
-
-
-def _empty(x: Tensor, outputs: int) -> Tensor:
-    b, _, h, w = x.shape
-    return torch.empty((b, outputs, 2 * h, 2 * w), dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
+def _(x: Tensor, weight: Tensor, *_: Any) -> Tensor:
+    return room(x, weight.shape[1], 2)
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:

@@ -40,6 +40,7 @@ def uses() -> list[Use]:
         *(_norm(*shape, ("instance_norm_grad",), True) for shape in ((256, 64, 64), (64, 256, 256), (128, 128, 128))),
         *(_up(*shape, one) for shape in ((64, 270, 480, 64), (64, 540, 960, 64), (256, 270, 480, 128))),
         _dense(64, 270, 480, 32),
+        _dense(64, 64, 64, 32, backward=True),
         *(_norm(*shape, parts, batches=one) for shape in ((64, 1080, 1920), (256, 270, 480))),
         *(_shuffle(*shape) for shape in ((64, 270, 480, 2), (64, 540, 960, 2), (3, 270, 480, 4))),
         *(Use(kernels.quantise, (shape,), ("quantise",), batches=one) for shape in ((3, 1080, 1920), (3, 256, 256))),
@@ -66,13 +67,18 @@ def _up(c: int, h: int, w: int, outputs: int, batches: tuple[int, ...] = (1, 8))
     return Use(op, ((c, h, w), (outputs, c, 3, 3)), ("conv_up2",), batches=batches)
 
 
-def _dense(c: int, h: int, w: int, growth: int) -> Use:
+def _dense(c: int, h: int, w: int, growth: int, backward: bool = False) -> Use:
+    slope = 0.9 if backward else 0.2  # nearly straight: rounding takes some numbers across the kink
+
     def op(x: Tensor, *layers: Tensor, backend: kernels.Backend) -> Tensor:
-        return kernels.dense_block(x, layers[:5], layers[5:], backend=backend)
+        return kernels.dense_block(x, layers[:5], layers[5:], slope=slope, backend=backend)
 
     outputs = [growth] * 4 + [c]
     weights = [(o, c + n * growth, 3, 3) for n, o in enumerate(outputs)]
-    return Use(op, ((c, h, w), *weights, *((o,) for o in outputs)), ("dense_conv",), batches=(1,))
+    shapes = ((c, h, w), *weights, *((o,) for o in outputs))
+    if backward:
+        return Use(op, shapes, ("dense_grad",), True, (8,))
+    return Use(op, shapes, ("dense_conv",), batches=(1,))
 
 
 def _transposed(c: int, h: int, w: int, outputs: int) -> Use:

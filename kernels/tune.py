@@ -43,6 +43,7 @@ CHOICES: dict[str, dict[str, tuple[int, ...]]] = {
     "bias_leaky_relu": {"tile": TILES, "columns": COLUMNS, "each": EACH},
     "conv_up2": PRODUCT,
     "dense_conv": PRODUCT,
+    "dense_grad": PRODUCT,
     "bias_shuffle": {"tile": TILES, "outputs": (16, 32, 64, 128), "num_warps": (2, 4, 8)},
     "quantise": {"tile": (512, *TILES), "num_warps": (2, 4, 8)},
 }

@@ -90,6 +90,29 @@ def shuffled(x: Tensor, weight: Tensor, bias: Tensor, factor: int) -> Tensor:
     return out
 
 
+def dense_parameters(width: int, growth: int, count: int = 5) -> tuple[list[Tensor], list[Tensor]]:
+    outputs = [growth] * (count - 1) + [width]
+    inputs = [width + growth * n for n in range(count)]
+    weights = [normal(o, i, 3, 3, seed=i) / (3 * i**0.5) for o, i in zip(outputs, inputs, strict=True)]
+    return weights, [normal(o, seed=n) for n, o in enumerate(outputs)]
+
+
+def plain_dense_block(
+    x: Tensor, weights: list[Tensor], biases: list[Tensor], residual: Tensor | None, slope: float, scale: float
+) -> Tensor:
+    """As the paper draws it, without a concatenation: every part has its own slice of every weight."""
+    parts = [x]
+    for weight, bias in zip(weights, biases, strict=True):
+        edges = [0]
+        for part in parts:
+            edges.append(edges[-1] + part.shape[1])
+        slices = [weight[:, a:b] for a, b in itertools.pairwise(edges)]
+        y = sum(F.conv2d(part, w, padding=1) for part, w in zip(parts, slices, strict=True)) + bias[:, None, None]
+        parts.append(torch.where(y > 0, y, y * slope))
+    y = x + scale * y  # type: ignore[operator]  # the last has no activation
+    return y if residual is None else residual + scale * y
+
+
 def assert_same_derivatives(call: Callable[..., Tensor], values: Sequence[Tensor], device: str) -> None:
     """First and second derivatives in Triton and float32 are those of the reference in float64."""
     found = []

@@ -1,14 +1,12 @@
-"""The dense block against its definition, in Triton and in the reference."""
+"""The dense block's results against its definition, in Triton and in the reference, and what it refuses."""
 
 from collections.abc import Callable
-from itertools import pairwise
 
 import pytest
 import torch
-import torch.nn.functional as F
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from kernel_cases import assert_near, laid_out, normal
+from kernel_cases import assert_near, dense_parameters, laid_out, normal, plain_dense_block
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
@@ -21,29 +19,6 @@ layouts = st.sampled_from(["contiguous", "channels_last", "strided", "expanded"]
 seldom = settings(
     max_examples=8, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-
-
-def parameters(width: int, growth: int, count: int = 5) -> tuple[list[Tensor], list[Tensor]]:
-    outputs = [growth] * (count - 1) + [width]
-    inputs = [width + growth * n for n in range(count)]
-    weights = [normal(o, i, 3, 3, seed=i) / (3 * i**0.5) for o, i in zip(outputs, inputs, strict=True)]
-    return weights, [normal(o, seed=n) for n, o in enumerate(outputs)]
-
-
-def definition(
-    x: Tensor, weights: list[Tensor], biases: list[Tensor], residual: Tensor | None, slope: float, scale: float
-) -> Tensor:
-    """As the paper draws it, without a concatenation: every part has its own slice of every weight."""
-    parts = [x]
-    for weight, bias in zip(weights, biases, strict=True):
-        edges = [0]
-        for part in parts:
-            edges.append(edges[-1] + part.shape[1])
-        slices = [weight[:, a:b] for a, b in pairwise(edges)]
-        y = sum(F.conv2d(part, w, padding=1) for part, w in zip(parts, slices, strict=True)) + bias[:, None, None]
-        parts.append(torch.where(y > 0, y, y * slope))
-    y = x + scale * y  # type: ignore[operator]  # the last has no activation
-    return y if residual is None else residual + scale * y
 
 
 @seldom
@@ -68,7 +43,7 @@ def test_it_is_its_definition(
     layout: str,
     add: bool,
 ) -> None:
-    weights, biases = ([t.to(triton_device, dtype) for t in kind] for kind in parameters(*sizes))
+    weights, biases = ([t.to(triton_device, dtype) for t in kind] for kind in dense_parameters(*sizes))
     x, residual = (
         laid_out(normal(batch, sizes[0], height, width, seed=n), layout).to(triton_device, dtype) for n in (0, 1)
     )
@@ -76,7 +51,7 @@ def test_it_is_its_definition(
     rest = residual if add else None
     y = kernels.dense_block(x, weights, biases, residual=rest, backend=backend, **options)  # type: ignore[arg-type]
     wide = [[t.cpu().double() for t in kind] for kind in ([x, residual], weights, biases)]
-    assert_near(y, definition(wide[0][0], *wide[1:], wide[0][1] if add else None, **options), dtype)
+    assert_near(y, plain_dense_block(wide[0][0], *wide[1:], wide[0][1] if add else None, **options), dtype)
 
 
 def test_several_blocks_and_the_same_bits_again_and_in_a_batch(
@@ -85,17 +60,17 @@ def test_several_blocks_and_the_same_bits_again_and_in_a_batch(
     """More pixels and channels than a program has; nothing runs from one image or row into the next."""
     blocks = {"BLOCK_M": 16, "BLOCK_N": 16, "BLOCK_I": 16}
     monkeypatch.setattr("translate.kernels._dense_triton.tiles", lambda *_: blocks)
-    weights, biases = ([t.float().to(triton_device) for t in kind] for kind in parameters(17, 1, 2))
+    weights, biases = ([t.float().to(triton_device) for t in kind] for kind in dense_parameters(17, 1, 2))
     x = normal(2, 17, 3, 3).float().to(triton_device)
     first, again = (kernels.dense_block(x, weights, biases, backend="triton") for _ in range(2))
     assert torch.equal(first, again)
     assert torch.equal(first[1:], kernels.dense_block(x[1:], weights, biases, backend="triton"))
     wide = [[t.cpu().double() for t in kind] for kind in (weights, biases)]
-    assert_near(first, definition(x.cpu().double(), *wide, None, 0.2, 0.2))
+    assert_near(first, plain_dense_block(x.cpu().double(), *wide, None, 0.2, 0.2))
 
 
 def test_the_reference_is_differentiable_twice() -> None:
-    (weights, biases), x, residual = parameters(2, 1, 3), normal(1, 2, 3, 2), normal(1, 2, 3, 2, seed=9)
+    (weights, biases), x, residual = dense_parameters(2, 1, 3), normal(1, 2, 3, 2), normal(1, 2, 3, 2, seed=9)
 
     def block(*inputs: Tensor) -> Tensor:
         x, residual, *rest = inputs
@@ -104,16 +79,6 @@ def test_the_reference_is_differentiable_twice() -> None:
     inputs = [t.requires_grad_() for t in (x, residual, *weights, *biases)]
     assert gradcheck(block, inputs)
     assert gradgradcheck(block, inputs)
-
-
-def test_where_a_gradient_is_wanted_it_is_the_reference(triton_device: str) -> None:
-    weights, biases = ([t.float().to(triton_device) for t in kind] for kind in parameters(2, 1, 2))
-    x = normal(1, 2, 3, 4).float().to(triton_device).requires_grad_()
-    with pytest.raises(ValueError, match="dense_block cannot run in Triton: a gradient is wanted"):
-        kernels.dense_block(x, weights, biases, backend="triton")
-    with torch.no_grad():
-        y = kernels.dense_block(x, weights, biases, backend="triton")
-    torch.testing.assert_close(y, kernels.dense_block(x, weights, biases).detach(), rtol=1e-4, atol=1e-4)
 
 
 @torch.inference_mode()
@@ -129,15 +94,7 @@ def test_the_network_gives_the_same_in_triton(triton_device: str, monkeypatch: p
     torch.testing.assert_close(found[0], expected, rtol=1e-4, atol=1e-4)
 
 
-def test_the_operator_keeps_torch_s_rules(triton_device: str) -> None:
-    from translate.kernels._dense_triton import dense_block
-
-    weights, biases = ([t.float().to(triton_device) for t in kind] for kind in parameters(3, 2, 2))
-    x = normal(1, 3, 2, 3).float().to(triton_device)
-    torch.library.opcheck(dense_block, (x, weights, biases, x, 0.2, 0.2))
-
-
-WEIGHTS, BIASES = parameters(3, 2, 2)
+WEIGHTS, BIASES = dense_parameters(3, 2, 2)
 SINGLE = [[t.float() for t in kind] for kind in (WEIGHTS, BIASES)]
 X = torch.ones(1, 3, 4, 4, dtype=torch.float64)
 

@@ -45,7 +45,7 @@ TILED = " height:i32/16 width:i32/16 count:fp32" + ENDS
 WHOLE = " weight:*fp32 grad_x:*bf16 masked:*bf16" + ENDS
 PARTS = " means:*fp32 m2s:*fp32 pixels:i32/16 channels:i32/16 chunks:i32 chunk:i32/16"
 BIAS, GAIN = "_bias_act_triton:", " pixels:i32/16 channels:i32/16 slope:fp32 gain:fp32"
-DENSE = "_dense_triton:"
+DENSE = "_dense_kernels_triton:"
 DENSE_SIZES = " height:i32/16 width:i32/16 pixels:i32/16 inputs:i32/16 outputs:i32/16 channels:i32/16 stride:i32/16"
 UP, SHUFFLE, QUANTISE = "_upsample_triton:", "_pixel_shuffle_triton:", "_quantise_triton:"
 SIZES = " height:i32/16 width:i32/16 pixels:i32/16 inputs:i32/16 outputs:i32/16 slope:fp32"
@@ -69,9 +69,13 @@ def up(k: int, replicate: bool, activation: str, precision: str, m: int, n: int,
     return {**options, "BLOCK_M": m, "BLOCK_N": n, "BLOCK_I": i}
 
 
-def dense(last: bool, precision: str, m: int, n: int, i: int) -> dict[str, Any]:
+def dense(precision: str, m: int, n: int, i: int) -> dict[str, Any]:
     """The blocks are those that `_dense_triton.tiles` gives."""
-    return {"LAST": last, "PRECISION": precision, "BLOCK_M": m, "BLOCK_N": n, "BLOCK_I": i}
+    return {"PRECISION": precision, "BLOCK_M": m, "BLOCK_N": n, "BLOCK_I": i}
+
+
+def dense_grad(first: bool, precision: str, m: int, n: int, i: int) -> dict[str, Any]:
+    return {"FIRST": first, "PRECISION": precision, "BLOCK_M": m, "BLOCK_N": n, "BLOCK_I": i}
 
 
 def shuffle(factor: int, activation: str, pixels: int, outputs: int, phases: int) -> dict[str, Any]:
@@ -87,15 +91,23 @@ ROWS = [
     Row(UP + "conv_up2_kernel", "x:*fp32 weight:*fp32 bias:*fp32 out:*fp32" + SIZES,
         up(4, False, "leaky_relu", "ieee", 64, 64, 16), 4, {"num_stages": 3}, expected=r"LDGSTS\S*\.128"),
     Row(DENSE + "dense_conv_kernel", "seen:*fp16 weight:*fp16 bias:*fp16 out:*fp16 slope:fp32 scale:fp32" + DENSE_SIZES,
-        dense(False, "ieee", 128, 32, 32), 4, {"num_stages": 3}, expected=MATRIX),
+        dense("ieee", 128, 32, 32), 4, {"num_stages": 3}, expected=MATRIX),
     Row(DENSE + "dense_conv_kernel",
-        "seen:*bf16 weight:*bf16 bias:*bf16 residual:*bf16 out:*bf16 slope:fp32 scale:fp32" + DENSE_SIZES,
-        dense(True, "ieee", 128, 64, 64), 4, {"num_stages": 3}, expected=MATRIX),
+        "seen:*bf16 weight:*bf16 bias:*bf16 x:*fp32 residual:*fp32 out:*fp32 slope:fp32 scale:fp32" + DENSE_SIZES,
+        dense("ieee", 128, 64, 64), 4, {"num_stages": 3}, expected=MATRIX),
     Row(DENSE + "dense_conv_kernel", "seen:*fp32 weight:*fp32 bias:*fp32 out:*fp32 slope:fp32 scale:fp32" + DENSE_SIZES,
-        dense(False, "tf32", 128, 32, 32), 4, {"num_stages": 3}, expected=MATRIX),
+        dense("tf32", 128, 32, 32), 4, {"num_stages": 3}, expected=MATRIX),
     Row(DENSE + "dense_conv_kernel",
-        "seen:*fp32 weight:*fp32 bias:*fp32 residual:*fp32 out:*fp32 slope:fp32 scale:fp32" + DENSE_SIZES,
-        dense(True, "ieee", 64, 64, 16), 4, {"num_stages": 3}, expected=r"LDGSTS\S*\.128"),
+        "seen:*fp32 weight:*fp32 bias:*fp32 x:*fp32 residual:*fp32 out:*fp32 slope:fp32 scale:fp32" + DENSE_SIZES,
+        dense("ieee", 64, 64, 16), 4, {"num_stages": 3}, expected=r"LDGSTS\S*\.128"),
+    Row(DENSE + "dense_grad_kernel", "grads:*bf16 weight:*bf16 known:*bf16 out:*bf16 factor:fp32" + DENSE_SIZES,
+        dense_grad(False, "ieee", 128, 32, 64), 4, {"num_stages": 3}, expected=MATRIX),
+    Row(DENSE + "dense_grad_kernel", "grads:*fp16 weight:*fp16 known:*fp32 out:*fp32 factor:fp32" + DENSE_SIZES,
+        dense_grad(True, "ieee", 128, 64, 64), 4, {"num_stages": 3}, expected=MATRIX),
+    Row(DENSE + "dense_grad_kernel", "grads:*fp32 weight:*fp32 known:*fp32 out:*fp32 factor:fp32" + DENSE_SIZES,
+        dense_grad(True, "tf32", 128, 64, 32), 4, {"num_stages": 3}, expected=MATRIX),
+    Row(DENSE + "dense_grad_kernel", "grads:*fp32 weight:*fp32 known:*fp32 out:*fp32 factor:fp32" + DENSE_SIZES,
+        dense_grad(False, "ieee", 64, 32, 16), 4, {"num_stages": 3}, expected=r"LDGSTS\S*\.128"),
     Row(SHUFFLE + "bias_shuffle_kernel", "x:*fp16 bias:*fp16 out:*fp16" + SHUFFLED,
         shuffle(2, "leaky_relu", 16, 64, 4), expected=r"STG\.E\.128"),
     Row(SHUFFLE + "bias_shuffle_kernel",

@@ -8,6 +8,7 @@ from kernel_cases import activate, assert_near, laid_out, normal, upsampled
 from torch import Tensor
 
 from translate import kernels
+from translate.kernels.timing import relative_error
 
 pytestmark = [
     pytest.mark.gpu,
@@ -114,6 +115,31 @@ def test_dense_block(shape: tuple[int, ...], dtype: torch.dtype, monkeypatch: py
     wide = [[t.double() for t in kind] for kind in ([x], weights, biases, [residual])]
     expected = kernels.dense_block(wide[0][0], *wide[1:3], residual=wide[3][0], backend="reference")
     torch.testing.assert_close(y.double(), expected, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@pytest.mark.parametrize("shape", [(4, 64, 64, 64), (2, 64, 31, 31), (1, 40, 1, 1)])
+def test_the_gradients_of_a_dense_block(
+    shape: tuple[int, ...], dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The slope is near one, as rounding takes some of what is before a leaky ReLU across its kink."""
+    monkeypatch.setattr(torch.backends.cudnn.conv, "fp32_precision", "ieee")  # type: ignore[attr-defined]
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
+    weights, biases = dense_block(shape[1], dtype)
+    x, residual = pair(shape, dtype, torch.channels_last)
+    inputs = [t.requires_grad_() for t in (x, residual, *weights, *biases)]
+    wide = [t.detach().double().requires_grad_() for t in inputs]
+    grad = torch.randn_like(x)
+
+    def gradients(x: Tensor, residual: Tensor, *layers: Tensor, backend: kernels.Backend) -> tuple[Tensor, ...]:
+        options = {"slope": 0.9, "residual": residual, "backend": backend}
+        y = kernels.dense_block(x, layers[:5], layers[5:], **options)  # type: ignore[arg-type]
+        return torch.autograd.grad(y, [x, residual, *layers], grad.to(y.dtype))
+
+    found, again = (gradients(*inputs, backend="triton") for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(found, again, strict=True))
+    for a, b in zip(found, gradients(*wide, backend="reference"), strict=True):
+        assert relative_error(a, b) < 4 * TOLERANCE[dtype]
 
 
 @torch.inference_mode()

@@ -254,10 +254,10 @@ def test_twice_with_weights_of_that_factor(run: Run, photo: Photo) -> None:
 
 def test_the_installed_command_ends_as_main_says(tmp_path: Path) -> None:
     """It leaves without taking the interpreter apart: what was said still arrives, whoever listens or has gone."""
-    code = "from translate.cli.main import command; command()"
 
     def run(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([sys.executable, "-c", code, *arguments], text=True, stderr=subprocess.PIPE, **options)
+        command = [sys.executable, "-m", "translate", *arguments]
+        return subprocess.run(command, text=True, stderr=subprocess.PIPE, **options)
 
     said = run("weights", "list", stdout=subprocess.PIPE)
     assert said.returncode == 0

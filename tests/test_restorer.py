@@ -7,7 +7,7 @@ from torch import Tensor
 
 from translate.images import Picture
 from translate.models import ARCHITECTURES, Model
-from translate.models.restorer import Restorer, halo, thumbnail, thumbnail_of_rows
+from translate.models.restorer import Restorer, Tones, corrected, halo, thumbnail, thumbnail_of_rows
 from translate.tiles import in_tiles
 from translate.translator import Translator
 
@@ -60,6 +60,33 @@ def test_the_glance_at_the_whole_counts() -> None:
     assert not torch.allclose(network(x)[..., :100], network(darker)[..., :100])
     film = network.glance(thumbnail(x))
     torch.testing.assert_close(network(x, film)[..., :100], network(darker, film)[..., :100])
+
+
+def test_tones_come_from_which_colours_there_are_and_not_from_where() -> None:
+    tones, x = restorer().tones, torch.rand(1, 3, 64, 64)
+    elsewhere = x.flatten(2)[..., torch.randperm(64 * 64)].view_as(x)
+    torch.testing.assert_close(tones(elsewhere), tones(x), rtol=0, atol=1e-6)
+    assert (tones(x.flip(1)) - tones(x)).abs().max() > 1e-3  # red for blue
+    assert (tones(x * 0.8 + 0.2) - tones(x)).abs().max() > 1e-3  # a black that has faded
+
+
+def test_tones_learn_to_undo_a_fading() -> None:
+    torch.manual_seed(0)
+    tones, good = Tones(32), torch.rand(8, 3, 64, 64) * torch.rand(8, 3, 1, 1)
+    black, white = torch.rand(2, 8, 1, 1, 1) * torch.tensor([0.3, -0.3]).view(2, 1, 1, 1, 1)
+    faded = black + (1 + white - black) * good
+    optimiser = torch.optim.Adam(tones.parameters(), 3e-3)
+
+    def loss() -> Tensor:
+        return (corrected(faded, tones(faded)) - good).abs().mean()
+
+    before = loss().item()
+    for _ in range(60):
+        optimiser.zero_grad()
+        now = loss()
+        now.backward()
+        optimiser.step()
+    assert loss().item() < before / 3
 
 
 def test_tiles_are_exact_and_a_smaller_halo_would_be_seen() -> None:

@@ -7,21 +7,23 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from translate import kernels
+from translate.models.colouriser import luma
 from translate.models.keys import length
 
 LEVELS = 4  # sizes that the U-Net works at: the whole, a half, a quarter and an eighth
 TERMS = 10  # of a polynomial of the second degree in red, green and blue
 THUMBNAIL = 64  # pixels on the side of what the glance sees
+QUANTILES = 32  # of each of red, green, blue, luma, and the spread between the channels
 
 
 class Restorer(nn.Module):
     """Undoes fading, yellowing, blur and grain everywhere, and paints over what is destroyed.
 
-    Scratches and stains are local, but how far a print has faded shows in the whole of it. So a small network glances
-    at a thumbnail, corrects the tones by a polynomial of red, green and blue, and scales the features of a U-Net of
-    convolutions (FiLM: Perez et al. 2018, arXiv:1709.07871). The U-Net gives the picture made new, how surely each
-    pixel is destroyed, and what was there; the result mixes the two (compare Wan et al. 2020, arXiv:2004.09484, which
-    use two networks).
+    Scratches and stains are local, but how far a print has faded shows in the whole of it. So two small networks glance
+    at a thumbnail: one corrects the tones by a polynomial of red, green and blue, the other scales the features of a
+    U-Net of convolutions (FiLM: Perez et al. 2018, arXiv:1709.07871). The U-Net gives the picture made new, how surely
+    each pixel is destroyed, and what was there; the result mixes the two (compare Wan et al. 2020, arXiv:2004.09484,
+    which use two networks).
 
     Args:
         width: channels at full size; doubled at each of three halvings.
@@ -35,6 +37,7 @@ class Restorer(nn.Module):
         self.config = {"width": width}
         self.repairs = repairs
         sizes = [width << level for level in range(LEVELS)]
+        self.tones = Tones()
         self.glimpse = Glimpse([*sizes, *reversed(sizes[:-1])])
         self.stem = nn.Conv2d(3, width, 3, padding=1)
         self.down = nn.ModuleList(nn.Conv2d(n, n * 2, 4, 2, 1) for n in sizes[:-1])
@@ -73,24 +76,48 @@ class Restorer(nn.Module):
 
     def glance(self, small: Tensor) -> list[Tensor]:
         """What the thumbnail (B, 3, 64, 64) of a whole picture says of its tones; for `forward`."""
-        film: list[Tensor] = self.glimpse(small)
-        return film
+        return [self.tones(small), *self.glimpse(small)]
+
+
+class Tones(nn.Module):
+    """A thumbnail -> the tones' polynomial, from how bright and how colourful its pixels are, not where they are.
+
+    Blacks that are no longer black and whites that are no longer white are the ends of the sorted values, which a mean
+    of convolutions does not see.
+    """
+
+    def __init__(self, width: int = 128) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(5 * QUANTILES, width), nn.Linear(width, width)
+        self.last = nn.Linear(width, 3 * TERMS)
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3, 64, 64) in [0, 1] -> (B, 30, 1, 1)."""
+        spread = x.amax(1, keepdim=True) - x.amin(1, keepdim=True)
+        ordered = torch.cat([x, luma(x), spread], 1).flatten(2).sort(2).values
+        quantiles = ordered[..., torch.linspace(0, THUMBNAIL**2 - 1, QUANTILES).round().long()]
+        y = (4 * quantiles.flatten(1) - 2).to(self.first.weight.dtype)
+        for layer in (self.first, self.second):
+            y = F.leaky_relu(layer(y), 0.2)
+        return self.last(y)[:, :, None, None]  # type: ignore[no-any-return]
 
 
 class Glimpse(nn.Module):
-    """A thumbnail -> the tones' polynomial, and a scale and a shift for the channels of each level."""
+    """A thumbnail -> a scale and a shift for the channels of each level."""
 
     def __init__(self, channels: list[int], width: int = 32) -> None:
         super().__init__()
         self.convs = nn.ModuleList(nn.Conv2d(3 if not n else width << (n - 1), width << n, 4, 2, 1) for n in range(3))
         self.hidden = nn.Linear(width << 2, 128)
-        self.films = nn.ModuleList(nn.Linear(128, n) for n in [3 * TERMS, *(2 * n for n in channels)])
+        self.films = nn.ModuleList(nn.Linear(128, 2 * n) for n in channels)
         for film in self.films:
             nn.init.zeros_(film.weight)  # type: ignore[arg-type]
             nn.init.zeros_(film.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """(B, 3, 64, 64) in [0, 1] -> (B, 30, 1, 1), and one (B, 2C, 1, 1) a level."""
+        """(B, 3, 64, 64) in [0, 1] -> one (B, 2C, 1, 1) a level."""
         y = x.to(self.hidden.weight.dtype)
         for conv in self.convs:
             y = kernels.bias_leaky_relu(conv(y))

@@ -102,6 +102,12 @@ def test_srgan_learns(one: SRGAN, tmp_path: Path) -> None:
     assert sum(pixels[-20:]) < 0.8 * sum(pixels[:20])
 
 
+def test_srgan_squares_the_distance_if_asked_to(one: SRGAN, tmp_path: Path) -> None:
+    configs = {name: replace(one, distance=name) for name in ("l1", "l2")}
+    l1, l2 = (next(run(config, tmp_path / name)).losses["pixel"] for name, config in configs.items())
+    assert l1**2 <= l2 < l1 / 2  # of the same pictures, by the same network
+
+
 def test_same_seed_same_run(one: SRGAN, tmp_path: Path) -> None:
     again, other = one, replace(one, seed=1)
     runs = [losses(list(run(config, tmp_path / str(i)))) for i, config in enumerate((one, again, other))]

@@ -109,7 +109,9 @@ def train(
         for small, large, view in passes(config.accumulate, low, high, views):
             with autocast:
                 fake = generator(small)
-                now = {"pixel": (fake - large).abs().mean()}
+                apart = fake - large
+                squared = config.distance == "l2" and not adversarial
+                now = {"pixel": (apart.square() if squared else apart.abs()).mean()}
                 if adversarial:
                     now["feature"] = features.feature_loss(crop(fake), crop(large))
                     if config.grid:

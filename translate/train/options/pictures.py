@@ -66,6 +66,9 @@ class SRGAN(Adversarial):
     blocks: Blocks = 16
     tail: Annotated[Literal["direct", "staged"], About("direct: quick; staged: as in the paper.")] = "direct"
     gan: Gan = "hinge"
+    distance: Annotated[
+        Literal["l1", "l2"], About("Of pixels, before the adversarial steps: l1, or l2, which is what PSNR measures.")
+    ] = "l1"
     lr: Rate = 5e-4
     gan_lr: Annotated[float, About("Learning rate of both networks in the adversarial steps.", 0)] = 2e-4
     pixel: Annotated[float, About("Weight of the pixel loss in the adversarial steps.", 0)] = 1.0

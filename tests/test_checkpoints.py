@@ -14,6 +14,7 @@ from torch import nn
 
 from translate.checkpoints import load, read_tensors
 from translate.models.cyclegan import ResnetGenerator
+from translate.models.pretrained import PretrainedGenerator
 from translate.models.srgan import SRResNet
 from translate.weights.files import save_weights
 
@@ -102,6 +103,7 @@ def test_public_srresnet_gives_the_same_images(tmp_path: Path, scale: int, wrapp
         ResnetGenerator(8, 1, skip=True),
         ResnetGenerator(8, 1, affine=True),
         ResnetGenerator(8, 0, transposed=True, affine=True),
+        PretrainedGenerator(4),
         SRResNet(8, 2, 4, "direct"),
         SRResNet(8, 1, 3, "direct"),
         SRResNet(6, 2, 4),

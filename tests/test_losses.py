@@ -10,6 +10,7 @@ from translate.features import FeatureNetwork
 from translate.models.patchgan import PatchDiscriminator
 from translate.train.losses import (
     Scores,
+    changed,
     discriminator_loss,
     generator_loss,
     gradient_penalty,
@@ -188,6 +189,17 @@ def test_photorealism_does_not_depend_on_the_precision_of_its_input() -> None:
     source, result = smooth(0).bfloat16(), with_blob(smooth(0)).bfloat16()
     assert photorealism(source, result).dtype == torch.float32
     assert torch.equal(photorealism(source, result), photorealism(source.float(), result.float()))
+
+
+def test_changed_counts_pixels_and_not_how_far_they_went() -> None:
+    source = torch.zeros(2, 3, 8, 8)
+    half, twice, none = source.clone(), source.clone(), source.clone()
+    half[:, :, :4] = 0.5
+    twice[:, :, :4] = 1.0
+    assert changed(source, none) == 0
+    assert changed(source, half).item() == pytest.approx(0.5 * 0.5 / 0.6)
+    assert changed(source, twice) < 1.1 * changed(source, half)
+    assert changed(source, twice) < 0.5
 
 
 @needs_features

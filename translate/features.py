@@ -42,9 +42,10 @@ class FeatureNetwork(EfficientNetLite0):
         self._load(weights or _published_weights())
         self.requires_grad_(False).eval()
 
-    def convolutions(self) -> dict[str, Tensor]:
-        """The weights of an `EfficientNetLite0`: all but those of the classifier."""
-        return {name: weight for name, weight in self.state_dict().items() if name.split(".")[0] in ("stem", "stages")}
+    def teach(self, encoder: EfficientNetLite0) -> None:
+        """Give an encoder, of all the stages or fewer, these weights."""
+        weights = self.state_dict()
+        encoder.load_state_dict({name: weights[name] for name in encoder.state_dict()})
 
     def embed(self, x: Tensor) -> Tensor:
         """The pooled features (B, 1280), each in [0, 6]."""

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from translate.models import colouriser, compact, cyclegan_keys, pix2pix, restorer, rrdb, srgan, srgan_bn
+from translate.models import colouriser, compact, cyclegan_keys, pix2pix, pretrained, restorer, rrdb, srgan, srgan_bn
 from translate.models.cgan import ConditionalGenerator
 from translate.models.dcgan import DCGenerator
 from translate.models.gan import MLPGenerator
@@ -98,6 +98,14 @@ ARCHITECTURES = (
         pix2pix.build,
         value_range=(-1.0, 1.0),
         convert_trained=partial(pix2pix.convert, trained=True),
+    ),
+    Architecture(
+        "PretrainedGenerator",
+        pretrained.public_names,
+        rename,
+        pretrained.build,
+        value_range=(-1.0, 1.0),
+        halo=pretrained.halo,
     ),
     Architecture("SRResNet", srgan.public_names, rename, srgan.build, halo=srgan.halo),
     Architecture("SRGAN", srgan_bn.public_names, srgan_bn.convert, srgan_bn.build, halo=srgan_bn.halo),

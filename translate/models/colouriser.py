@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from translate import kernels
 from translate.models.efficientnet import STAGES, TAPS, EfficientNetLite0
 from translate.models.keys import length
+from translate.models.unet import Up
 
 GRID = 10.0  # between two classes of colour, in units of a and b
 SIDE = 256  # short side of what the network looks at: it was trained on pictures of that size
@@ -75,20 +76,6 @@ class Colouriser(nn.Module):
         """Scores (B, Q, h, w) -> ab (B, 2, h, w), between the mean (temperature 1) and the likeliest colour (0)."""
         shares = (scores.float() / self.temperature.float()).softmax(1)
         return torch.einsum("bqhw,qc->bchw", shares, self.bins.float())
-
-
-class Up(nn.Module):
-    """Doubles the size and adds what the encoder saw at that size."""
-
-    def __init__(self, inputs: int, skip: int, outputs: int) -> None:
-        super().__init__()
-        self.up = nn.Conv2d(inputs, outputs, 3, padding=1)
-        self.skip = nn.Conv2d(skip, outputs, 1, bias=False)
-
-    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        """(B, I, h, w) and (B, S, 2h, 2w) -> (B, O, 2h, 2w)."""
-        y = kernels.upsample_conv2d(x, self.up.weight, self.up.bias)
-        return kernels.bias_leaky_relu(y + self.skip(skip))
 
 
 def luma(x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""EfficientNet-lite0, without its classifier: features of photographs, and the encoder of the colouriser.
+"""EfficientNet-lite0, without its classifier: features of photographs, and the encoder of U-Nets.
 
 Tan & Le, *EfficientNet*, ICML 2019; "lite" leaves squeeze-and-excitation out and replaces swish by ReLU6.
 """
@@ -35,7 +35,7 @@ class SameConv(nn.Conv2d):
         """(B, C, H, W) to (B, out, ⌈H/stride⌉, ⌈W/stride⌉)."""
         (kernel, _), (stride, _) = self.kernel_size, self.stride
         if stride > 1:
-            missing = [max((-(-size // stride) - 1) * stride + kernel - size, 0) for size in (x.shape[3], x.shape[2])]
+            missing = [max((size - 1) // stride * stride + kernel - size, 0) for size in (x.shape[3], x.shape[2])]
             x = functional.pad(x, [side for both in missing for side in (both // 2, both - both // 2)])
         return super().forward(x)
 
@@ -59,14 +59,18 @@ class Block(nn.Module):
 
 
 class EfficientNetLite0(nn.Module):
-    """The convolutions of EfficientNet-lite0, without norms: each is folded into the convolution before it."""
+    """The convolutions of EfficientNet-lite0, without norms: each is folded into the convolution before it.
 
-    def __init__(self) -> None:
+    Args:
+        stages: how many of the seven there are; the deepest hold most of the weights.
+    """
+
+    def __init__(self, stages: int = len(STAGES)) -> None:
         super().__init__()
         channels = 32
         self.stem = SameConv(3, channels, 3, stride=2)
         self.stages = nn.ModuleList()
-        for blocks, kernel, stride, expansion, out in STAGES:
+        for blocks, kernel, stride, expansion, out in STAGES[:stages]:
             others = (Block(out, out, kernel, 1, expansion) for _ in range(blocks - 1))
             self.stages.append(nn.Sequential(Block(channels, out, kernel, stride, expansion), *others))
             channels = out

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from translate import kernels
 from translate.models.colouriser import luma
 from translate.models.keys import length
+from translate.models.unet import Block
 
 LEVELS = 4  # sizes that the U-Net works at: the whole, a half, a quarter and an eighth
 TERMS = 10  # of a polynomial of the second degree in red, green and blue
@@ -66,7 +67,7 @@ class Restorer(nn.Module):
             y = enter(y, scales.pop(0))
             seen.append(y)
         for deep in self.deep:
-            y = deep(y, None)
+            y = deep(y)
         seen.pop()
         for up, leave in zip(self.up, self.leave, strict=True):
             y = kernels.upsample_conv2d(y, up.weight, up.bias) + seen.pop()  # type: ignore[arg-type]
@@ -123,25 +124,6 @@ class Glimpse(nn.Module):
             y = kernels.bias_leaky_relu(conv(y))
         y = F.leaky_relu(self.hidden(y.mean((2, 3))), 0.2)
         return [film(y)[:, :, None, None] for film in self.films]
-
-
-class Block(nn.Module):
-    """Two convolutions, scaled and shifted between them, added to their input."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1)
-        self.second.weight.data.mul_(0.1)  # a deep stack starts near the identity
-
-    def forward(self, x: Tensor, film: Tensor | None) -> Tensor:
-        """(B, C, H, W), and (B, 2C, 1, 1) or nothing -> (B, C, H, W)."""
-        y = self.first(x)
-        if film is not None:
-            scale, shift = film.chunk(2, 1)
-            y = y * (1 + scale) + shift
-        changed: Tensor = x + self.second(F.leaky_relu(y, 0.2))
-        return changed
 
 
 def corrected(x: Tensor, tone: Tensor) -> Tensor:

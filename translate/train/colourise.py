@@ -49,7 +49,7 @@ def train(
     photos = Crops.of_folders([Path(folder) for folder in config.photos], config.size, config.load)
 
     network = Colouriser(config.width)
-    network.encoder.load_state_dict(FeatureNetwork().convolutions())
+    FeatureNetwork().teach(network.encoder)
     network.temperature.fill_(config.temperature)
     network = placed(network, device)
     ema = Ema(network, placed(Colouriser(config.width), device), config.ema)

@@ -19,8 +19,9 @@ from translate.train import distributed
 from translate.train.accumulate import backward, passes
 from translate.train.augment import DRAWS, diffaugment
 from translate.train.data import Crops
+from translate.train.generators import pretrained
 from translate.train.guard import Guard
-from translate.train.losses import discriminator_loss, generator_loss, penalty, photorealism
+from translate.train.losses import changed, discriminator_loss, generator_loss, penalty, photorealism
 from translate.train.options import CycleGAN
 from translate.train.projected import ProjectedDiscriminator
 from translate.train.sheet import save_sheet
@@ -54,7 +55,9 @@ def train(
         Crops.of_folders([Path(config.b)], config.size, config.load),
     )
 
-    def generator() -> ResnetGenerator:
+    def generator() -> nn.Module:
+        if config.generator == "pretrained":
+            return placed(pretrained(config.width), device)
         return placed(ResnetGenerator(config.width, config.blocks, skip=config.skip), device)
 
     def discriminator() -> nn.Module:
@@ -125,6 +128,8 @@ def train(
                     now["identity"] = same * config.cycle * config.identity
                 if config.photorealism:
                     now["photorealism"] = (photorealism(a, fake_b) + photorealism(b, fake_a)) * config.photorealism
+                if config.sparsity:
+                    now["sparsity"] = (changed(a, fake_b) + changed(b, fake_a)) * config.sparsity
             backward(now, losses, config.accumulate)
             fakes_a.append(fake_a.detach())
             fakes_b.append(fake_b.detach())
@@ -160,13 +165,13 @@ def train(
         yield Step(step + 1, config.steps, values, time.perf_counter() - began, saved_now)
 
 
-def _match_colours(generator: ResnetGenerator, source: Crops, target: Crops) -> None:
+def _match_colours(generator: nn.Module, source: Crops, target: Crops) -> None:
     """Start a generator with a skip at the colour transfer of Reinhard et al. 2001 ("Color Transfer between Images").
 
     Each channel gets the target's mean and deviation, over all images. The two directions are then each other's
     inverse, so the cycle loss starts near 0 and the adversarial one can begin with what is left to learn.
     """
-    if generator.skip is None or generator.head.bias is None:
+    if not isinstance(generator, ResnetGenerator) or generator.skip is None or generator.head.bias is None:
         return
     (mean, std), (target_mean, target_std) = source.colours(), target.colours()
     with torch.no_grad():

@@ -130,6 +130,21 @@ def photorealism(source: Tensor, result: Tensor, radius: int = 4, eps: float = 1
     return (var_y - cov * cov / (var_x + eps)).clamp(min=0).add(1e-4).sqrt().mean()
 
 
+def changed(source: Tensor, result: Tensor, little: float = 0.1) -> Tensor:
+    """How much of a picture is not what it was: a smooth count of the changed pixels, in [0, 1).
+
+    A pixel counts by d / (d + little), so that it hardly costs more to change it a lot than to change it well: where
+    an L1 distance would make pale stripes, this one lets the meadow be.
+
+    Args:
+        source: (B, C, H, W).
+        result: the same shape.
+        little: a difference, in their units and as a mean over channels, that counts half.
+    """
+    distance = (result.float() - source.float()).abs().mean(1)
+    return (distance / (distance + little)).mean()
+
+
 def grid(fake: Tensor, real: Tensor, period: int, window: int = 8) -> Tensor:
     """How much more a picture repeats itself every `period` pixels than the real one does: the mark of an upsampler.
 

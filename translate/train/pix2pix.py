@@ -21,6 +21,7 @@ from translate.train.accumulate import backward, passes
 from translate.train.augment import DRAWS, diffaugment
 from translate.train.data import Crops
 from translate.train.files import Pixels
+from translate.train.generators import pretrained
 from translate.train.guard import Guard
 from translate.train.losses import discriminator_loss, generator_loss, penalty
 from translate.train.options import Pix2Pix
@@ -56,6 +57,8 @@ def train(
     def build() -> nn.Module:
         if config.generator == "unet":
             return placed(UNetGenerator(config.width, config.size.bit_length() - 1, "plain", bias=True), device)
+        if config.generator == "pretrained":
+            return placed(pretrained(config.width), device)
         return placed(ResnetGenerator(config.width, config.blocks), device)
 
     generator = build()

@@ -20,6 +20,8 @@ from translate.train.options.shared import (
     Width,
 )
 
+STRIDE = 16  # of the pretrained generator; what would tell imports torch
+
 
 @dataclass(frozen=True, kw_only=True)
 class CycleGAN(Adversarial):
@@ -34,15 +36,21 @@ class CycleGAN(Adversarial):
     load: Load = (286, 286)
     width: Width = 64
     blocks: Blocks = 9
-    skip: Annotated[bool, About("Add the input: keeps detail where only the light changes.")] = False
+    generator: Annotated[
+        Literal["resnet", "pretrained"],
+        About("resnet: the paper's; pretrained: a U-Net on ImageNet features, which needs far fewer steps."),
+    ] = "resnet"
+    skip: Annotated[bool, About("Of a resnet: add the input: keeps detail where only the light changes.")] = False
     discriminator: Judge = "patch"
     cycle: Weight = 10.0
     identity: Annotated[float, About("Weight of the identity loss, as a fraction of --cycle; 0 saves time.", 0)] = 0.5
     photorealism: Annotated[float, About("Weight of the loss against shapes that the source does not have.", 0)] = 0.0
+    sparsity: Annotated[float, About("Weight of the loss against changing more pixels than have to be.", 0)] = 0.0
     pool: Annotated[int, About("Fakes kept for the discriminators.", 1)] = 50
 
     def __post_init__(self) -> None:
         _fits(self.size, self.load)
+        _suits(self.generator, self.size)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +112,8 @@ class Pix2Pix(Adversarial):
     size: Size = 256
     load: Load = (256, 286)
     generator: Annotated[
-        Literal["unet", "resnet"], About("unet: the paper's; resnet: CycleGAN's, for pictures of any size.")
+        Literal["unet", "resnet", "pretrained"],
+        About("unet: the paper's; resnet: CycleGAN's, for pictures of any size; pretrained: one on ImageNet features."),
     ] = "unet"
     width: Width = 64
     blocks: Annotated[int, About("Residual blocks of the resnet.", 1)] = 9
@@ -123,6 +132,7 @@ class Pix2Pix(Adversarial):
         _fits(self.size, self.load)
         if self.generator == "unet" and self.size.bit_count() != 1:
             raise InputError(f"--size {self.size} must be a power of two for a U-Net; or take --generator resnet")
+        _suits(self.generator, self.size)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,3 +177,8 @@ class Restore(Run):
 def _fits(size: int, load: tuple[int, int]) -> None:
     if size % 4 or not size <= load[0] <= load[1]:
         raise InputError(f"--size {size} must be a multiple of 4, and --load {load[0]} {load[1]} must not be below it")
+
+
+def _suits(generator: str, size: int) -> None:
+    if generator == "pretrained" and size % STRIDE:
+        raise InputError(f"--size {size} must be a multiple of {STRIDE} for --generator pretrained")

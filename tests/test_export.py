@@ -14,7 +14,6 @@ from translate.models import ARCHITECTURES, Model
 from translate.models.compact import SRVGGNetCompact
 from translate.models.cyclegan import ResnetGenerator
 from translate.models.pix2pix import UNetGenerator
-from translate.models.pretrained import PretrainedGenerator
 from translate.models.rrdb import RRDBNet
 from translate.models.srgan import SRResNet
 from translate.models.srgan_bn import SRGAN
@@ -23,7 +22,6 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "cyclegan": lambda: ResnetGenerator(2, 1, transposed=True, affine=True, skip=True),
     "cut": lambda: ResnetGenerator(2, 1, blur_down=True, blur_up=True),
     "pix2pix": lambda: UNetGenerator(2, 3),
-    "pretrained": lambda: PretrainedGenerator(2),
     "srresnet": lambda: SRResNet(2, 1, tail="direct"),
     "srgan": lambda: SRGAN(2, 1, 2),
     "rrdb": lambda: RRDBNet(2, 2, 1, 1, unshuffle=2),

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from runs import first, losses, needs_features, results, run, same, save_images, tiny_cyclegan, tiny_pix2pix
 
 from translate import checkpoints
@@ -13,7 +14,7 @@ from translate.errors import InputError
 from translate.features import FeatureNetwork
 from translate.models import pretrained
 from translate.models.pretrained import PretrainedGenerator
-from translate.tiles import in_tiles
+from translate.tiles import in_strips
 from translate.train import generators
 from translate.train.options.pictures import STRIDE
 from translate.train.state import CHECKPOINT, read_checkpoint
@@ -22,7 +23,7 @@ from translate.train.state import CHECKPOINT, read_checkpoint
 def picture(height: int, width: int) -> torch.Tensor:
     torch.manual_seed(1)
     small = torch.rand(1, 3, height // 8 + 1, width // 8 + 1) * 2 - 1
-    return torch.nn.functional.interpolate(small, (height, width), mode="bicubic").clamp(-0.9, 0.9)
+    return F.interpolate(small, (height, width), mode="bicubic").clamp(-0.9, 0.9)
 
 
 def with_head(shift: float, gain: float) -> PretrainedGenerator:
@@ -30,6 +31,16 @@ def with_head(shift: float, gain: float) -> PretrainedGenerator:
     with torch.no_grad():
         network.head.weight.zero_()
         network.head.bias.copy_(torch.tensor([shift, shift, shift, gain]))  # type: ignore[union-attr]
+    return network
+
+
+def trained() -> PretrainedGenerator:
+    """One whose changes are not the same everywhere."""
+    torch.manual_seed(0)
+    network = PretrainedGenerator(2).eval().requires_grad_(False)
+    network.head.weight.normal_(0, 0.5)
+    for up in network.up:
+        up.skip.weight.normal_(0, 0.5)  # type: ignore[union-attr, operator]
     return network
 
 
@@ -44,8 +55,44 @@ def test_a_gain_of_nothing_forgets_the_picture() -> None:
 
 
 def test_the_recipes_know_its_stride() -> None:
-    assert PretrainedGenerator.multiple_of == STRIDE
-    assert PretrainedGenerator(2)(picture(STRIDE, 2 * STRIDE)).shape == (1, 3, STRIDE, 2 * STRIDE)
+    assert pretrained.STRIDE == STRIDE
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 40), (33, 31), (400, 17), (500, 790)])
+def test_any_size(size: tuple[int, int]) -> None:
+    y = PretrainedGenerator(2)(picture(*size)).detach()
+    assert y.shape[2:] == size
+    assert y.isfinite().all()
+
+
+@pytest.mark.parametrize(("size", "times"), [((384, 500), 1), ((385, 385), 2), ((4000, 3000), 8), ((100, 40_000), 2)])
+def test_what_is_looked_at_is_small(size: tuple[int, int], times: int) -> None:
+    assert pretrained.smaller(*size) == times
+    assert size[0] * size[1] <= times**2 * pretrained.AREA
+
+
+def test_a_large_picture_is_changed_as_its_small_one_is() -> None:
+    """Each pixel of it by the change of the place where it is."""
+    network, small = trained(), picture(128, 192)
+    large = F.interpolate(small, scale_factor=4, mode="bilinear")
+    assert pretrained.smaller(*large.shape[2:]) == 2
+    half = F.avg_pool2d(large, 2)
+    changed = F.avg_pool2d(network(large), 2) - half
+    expected = network(half) - half
+    assert expected.abs().mean() > 0.05
+    assert (changed - expected).abs().mean() < 0.1 * expected.abs().mean()
+
+
+@pytest.mark.parametrize(("height", "width", "rows"), [(500, 420, 64), (771, 390, 100), (390, 800, 1), (90, 70, 40)])
+def test_strips_are_exact(height: int, width: int, rows: int) -> None:
+    network, x = trained(), picture(height, width)
+    whole, given = network(x), 0
+    parts = in_strips(network, lambda t, b, l, r: x[:, :, t:b, l:r], height, width, rows=rows)  # noqa: E741
+    for top, left, part in parts:
+        assert (top, left) == (given, 0)
+        torch.testing.assert_close(part, whole[:, :, top : top + part.shape[2]], rtol=0, atol=1e-5)
+        given += part.shape[2]
+    assert given == height
 
 
 @needs_features
@@ -54,26 +101,6 @@ def test_its_features_are_those_of_the_feature_network() -> None:
     taps = range(pretrained.DEEPEST + 1)
     for ours, theirs in zip(generators.pretrained(2).encoder(x, taps), FeatureNetwork()(x, taps), strict=True):
         assert torch.equal(ours, theirs)
-
-
-@needs_features
-def test_tiles_need_most_of_the_halo() -> None:
-    """With trained weights: a tile with a third of the surroundings gives something else."""
-    torch.manual_seed(0)
-    network = generators.pretrained(2).eval().requires_grad_(False)
-    network.head.weight.normal_(0, 0.5)
-    x, halo = picture(64, 1024), pretrained.halo(network)
-    whole = network(x)
-
-    def apart(halo: int) -> float:
-        parts = in_tiles(network, lambda t, b, l, r: x[:, :, t:b, l:r], 64, 1024, side=128, halo=halo, multiple=STRIDE)  # noqa: E741
-        return max(
-            float((part - whole[:, :, top : top + part.shape[2], left : left + part.shape[3]]).abs().max())
-            for top, left, part in parts
-        )
-
-    assert apart(halo) < 1e-5
-    assert apart(halo // 3) > 1e-4
 
 
 CYCLEGAN: dict[str, Any] = {"generator": "pretrained", "sparsity": 0.1, "identity": 0, "photorealism": 0}

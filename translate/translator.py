@@ -20,9 +20,10 @@ from translate.images.scale import scaled
 from translate.metadata import Pixels
 from translate.models import Model
 from translate.models.cyclegan import ResnetGenerator
+from translate.models.pretrained import PretrainedGenerator
 from translate.models.restorer import Restorer, thumbnail_of_rows
 from translate.network import Network
-from translate.tiles import in_tiles
+from translate.tiles import in_strips, in_tiles
 
 T = TypeVar("T")
 
@@ -178,6 +179,8 @@ class Translator:
 
         if isinstance(network, ResnetGenerator):
             parts = in_bands(network, source, *size, rows=side, memory=memory.MOST // 3)
+        elif isinstance(network, PretrainedGenerator):
+            parts = in_strips(network, source, *size, rows=side)
         else:
             work: Callable[[Tensor], Tensor] = network
             if isinstance(network, Restorer):

@@ -105,7 +105,6 @@ ARCHITECTURES = (
         rename,
         pretrained.build,
         value_range=(-1.0, 1.0),
-        halo=pretrained.halo,
     ),
     Architecture("SRResNet", srgan.public_names, rename, srgan.build, halo=srgan.halo),
     Architecture("SRGAN", srgan_bn.public_names, srgan_bn.convert, srgan_bn.build, halo=srgan_bn.halo),

@@ -11,9 +11,11 @@ from torch import nn
 
 from translate.errors import ExportError
 from translate.models import ARCHITECTURES, Model
+from translate.models.colouriser import Colouriser
 from translate.models.compact import SRVGGNetCompact
 from translate.models.cyclegan import ResnetGenerator
 from translate.models.pix2pix import UNetGenerator
+from translate.models.pretrained import PretrainedGenerator
 from translate.models.rrdb import RRDBNet
 from translate.models.srgan import SRResNet
 from translate.models.srgan_bn import SRGAN
@@ -62,6 +64,17 @@ def test_onnx_is_the_network(name: str, tmp_path: Path) -> None:
         x = torch.rand(1, 3, height, width) * (high - low) + low
         (found,) = session.run(["result"], {"image": x.numpy()})
         torch.testing.assert_close(torch.from_numpy(found), network(x), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("network", [PretrainedGenerator(2), Colouriser(2)], ids=lambda network: type(network).__name__)
+def test_what_goes_by_the_size_is_refused_at_once(network: nn.Module, tmp_path: Path) -> None:
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(package)
+    from translate.export import to_onnx
+
+    with pytest.raises(ExportError, match=f"a {type(network).__name__} looks at pictures according to their size"):
+        to_onnx(model_of(network), tmp_path / "net.onnx")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_differs_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

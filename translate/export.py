@@ -12,6 +12,7 @@ from translate.errors import ExportError, InputError
 from translate.models import Model
 
 OPSET = 18
+BY_SIZE = ("PretrainedGenerator", "Colouriser")  # what they do depends on the picture's height and width
 TOLERANCE = 5e-4  # of the value range, an eighth of a step of 8 bit
 INPUT, OUTPUT = "image", "result"
 
@@ -39,6 +40,10 @@ def to_onnx(model: Model, path: Path) -> float:
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise InputError(f"--onnx needs packages ({error.name}): pip install 'translate-images[onnx]'") from None
+    if model.architecture in BY_SIZE:
+        raise ExportError(
+            f"a {model.architecture} looks at pictures according to their size, which ONNX cannot express"
+        )
     smallest = _rounded(max(model.minimum, 8), model.multiple_of)
     sizes = [(smallest + n * model.multiple_of, smallest + m * model.multiple_of) for n, m in ((1, 2), (0, 0), (3, 2))]
     part = path.with_name(path.name + ".part")

@@ -38,10 +38,11 @@ def configs(folder: Path) -> dict[str, Run]:
     """Two steps of every recipe, with all that is drawn at random and all that looks at several images at once."""
     cyclegan = tiny_cyclegan(folder / "a", folder / "b")
     srgan = replace(tiny_srgan(folder / "a"), degradation="realistic", gan_steps=1 if FEATURES else 0)
+    pix2pix = replace(tiny_pix2pix(folder / "a"), generator="pretrained" if FEATURES else "resnet")
     every: dict[str, Run] = {
         "cyclegan": replace(cyclegan, batch=2, accumulate=2, diffaugment=True, gan="wgan-gp"),
         "srgan": replace(srgan, batch=4, diffaugment=True, r1=1.0),
-        "pix2pix": replace(tiny_pix2pix(folder / "a"), batch=2, diffaugment=True, r1=1.0),
+        "pix2pix": replace(pix2pix, batch=2, diffaugment=True, r1=1.0),
         "restore": replace(tiny_restore(folder / "a"), accumulate=2),
         **tiny_from_noise(str(folder / "blobs.npz")),
     }

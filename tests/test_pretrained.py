@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -12,12 +13,14 @@ from runs import first, losses, needs_features, results, run, same, save_images,
 from translate import checkpoints
 from translate.errors import InputError
 from translate.features import FeatureNetwork
-from translate.models import pretrained
+from translate.images import Picture
+from translate.models import ARCHITECTURES, pretrained
 from translate.models.pretrained import PretrainedGenerator
 from translate.tiles import in_strips
 from translate.train import generators
 from translate.train.options.pictures import STRIDE
 from translate.train.state import CHECKPOINT, read_checkpoint
+from translate.translator import Translator
 
 
 def picture(height: int, width: int) -> torch.Tensor:
@@ -93,6 +96,21 @@ def test_strips_are_exact(height: int, width: int, rows: int) -> None:
         torch.testing.assert_close(part, whole[:, :, top : top + part.shape[2]], rtol=0, atol=1e-5)
         given += part.shape[2]
     assert given == height
+
+
+def test_a_picture_is_translated_in_strips_as_in_the_whole() -> None:
+    (architecture,) = (kind for kind in ARCHITECTURES if kind.name == "PretrainedGenerator")
+    model, rng = architecture.model(trained()), np.random.default_rng(0)
+    source = Picture(rng.integers(0, 256, (450, 410, 3), dtype=np.uint8))
+    results = []
+    for tile in ("off", 100):
+        translator = Translator(model, "cpu", "fp32", tile)
+        assert translator.in_parts(source) == (tile != "off")
+        [(result, remark)] = translator([source])
+        assert remark is None
+        results.append(result.pixels)
+    assert np.array_equal(*results)
+    assert not np.array_equal(results[0], source.pixels)
 
 
 @needs_features

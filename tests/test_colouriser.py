@@ -81,3 +81,8 @@ def test_plain_colours_stay_plain() -> None:
     ab = torch.full((1, 2, 8, 8), 12.5)
     torch.testing.assert_close(guided_upsample(ab, torch.rand(1, 1, 32, 32) * 100, torch.rand(1, 1, 50, 40) * 100),
                                torch.full((1, 2, 50, 40), 12.5), rtol=0, atol=1e-3)  # fmt: skip
+
+
+def test_a_mirror_image_gets_the_same_colours(network: Colouriser) -> None:
+    x = photograph(256, 320)
+    torch.testing.assert_close(network(x.flip(3)).flip(3), network(x), rtol=0, atol=2e-3)

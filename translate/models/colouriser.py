@@ -21,9 +21,9 @@ class Colouriser(nn.Module):
     """Finds the colours (a, b) for a grey photograph; the grey itself, at its full resolution, is not touched.
 
     The network sees the lightness L at a short side of 256 pixels and gives, at a quarter of that, how probable each
-    colour of a grid over the ab plane is; their annealed mean (section 2.3 of the paper) is brought to full size such
-    that it follows the edges of L (the fast guided filter: He & Sun 2015, arXiv:1505.00996). So a picture of any size
-    takes the same time but for the last step.
+    colour of a grid over the ab plane is; their annealed mean (section 2.3 of the paper), and that of the mirror image,
+    are brought to full size such that they follow the edges of L (the fast guided filter: He & Sun 2015,
+    arXiv:1505.00996). So a picture of any size takes the same time but for the last step.
 
     Args:
         width: channels of the decoder.
@@ -58,9 +58,14 @@ class Colouriser(nn.Module):
         scale = min(1.0, SIDE / min(height, width))
         size = [max(32, round(n * scale / 32) * 32) for n in (height, width)]
         small = F.interpolate(lightness, size, mode="bilinear", antialias=True, align_corners=False)
-        ab = guided_upsample(self.mean_colour(self.classify(small)), small, lightness)
+        ab = guided_upsample(self.colours(small), small, lightness)
         rgb = lab_to_rgb(torch.cat([lightness, ab], 1))
         return (rgb + (grey - luma(rgb))).clamp(0, 1)
+
+    def colours(self, lightness: Tensor) -> Tensor:
+        """L (B, 1, H, W) in [0, 100], H and W multiples of 32 -> ab (B, 2, H/4, W/4), the same for a mirror image."""
+        mirrored = self.mean_colour(self.classify(lightness.flip(3))).flip(3)
+        return (self.mean_colour(self.classify(lightness)) + mirrored) / 2
 
     def classify(self, lightness: Tensor) -> Tensor:
         """L (B, 1, H, W) in [0, 100], H and W multiples of 32 -> scores of the colours (B, Q, H/4, W/4)."""

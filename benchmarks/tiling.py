@@ -104,7 +104,7 @@ def peak(script: str, arguments: list[str]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--weights", default="pix2pix-facades", help="of a ResNet generator")
+    parser.add_argument("--weights", default="horse2zebra", help="of a ResNet generator; the default is downloaded")
     parser.add_argument("--width", type=int, default=1728)
     parser.add_argument("--height", type=int, default=1152)
     parser.add_argument("--rows", type=int, default=128)

@@ -12,6 +12,7 @@ from translate.train.distributed import share
 from translate.train.state import CHECKPOINT, read_checkpoint
 
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+TAUGHT = ("colourise", "restore")  # by ImageNet, from the first step
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
-    [name for name in configs(Path()) if name != "colourise"] + [pytest.param("colourise", marks=needs_features)],
+    [name for name in configs(Path()) if name not in TAUGHT] + [pytest.param(n, marks=needs_features) for n in TAUGHT],
 )
 def test_two_processes_have_the_result_of_one(name: str, folder: Path) -> None:
     """The same total batch; and cut and resumed they are the same bit for bit."""

@@ -15,10 +15,9 @@ from translate.weights import registry
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
-NETWORKS = {  # of a task, or of one of its entries
+NETWORKS = {  # of a task
     "cyclegan": "PretrainedGenerator",
-    "pix2pix-sketch": "PretrainedGenerator",
-    "pix2pix": "ResnetGenerator",
+    "pix2pix": "PretrainedGenerator",
     "upscale": "SRResNet",
     "colourise": "Colouriser",
     "restore": "Restorer",
@@ -66,7 +65,7 @@ def test_every_entry_has_weights_a_card_and_a_sheet(entry: registry.Entry) -> No
     else:
         model = checkpoints.load(registry.verified(entry))
         assert model.scale == entry.scale
-        assert model.architecture == NETWORKS.get(entry.name, NETWORKS[entry.task])
+        assert model.architecture == NETWORKS[entry.task]
     card = entry.card.read_text(encoding="utf-8")
     for heading in ("## Data", "## Training", "## Figures", "## What it would gain from"):
         assert heading in card

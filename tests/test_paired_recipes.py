@@ -28,7 +28,7 @@ from translate.models.colouriser import grid
 from translate.train import colourise, pairs, pix2pix, restore
 from translate.train.data import Crops
 from translate.train.options import Colourise, Pix2Pix, Restore, Run
-from translate.train.state import CHECKPOINT, read_checkpoint
+from translate.train.state import CHECKPOINT, Step, read_checkpoint
 
 TINY: dict[str, Any] = {"steps": 6, "ema": 0.9}
 
@@ -88,6 +88,7 @@ def test_unet_cut_and_resumed_is_the_whole_run(drawings: Pix2Pix, tmp_path: Path
     assert_cut_is_whole(replace(drawings, generator="unet", diffaugment=True, accumulate=2), tmp_path, "pix2pix")
 
 
+@needs_features
 def test_restore_cut_and_resumed_is_the_whole_run(restoring: Restore, tmp_path: Path) -> None:
     assert_cut_is_whole(restoring, tmp_path, "restore")
 
@@ -97,6 +98,7 @@ def test_colourise_cut_and_resumed_is_the_whole_run(colouring: Colourise, tmp_pa
     assert_cut_is_whole(colouring, tmp_path, "colourise")
 
 
+@needs_features
 @pytest.mark.parametrize("recipe", ["drawings", "restoring"])
 def test_accumulated_batches_are_one_large_one(recipe: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     config: Run = replace(request.getfixturevalue(recipe), batch=4, steps=2)
@@ -120,14 +122,25 @@ def test_pix2pix_learns_a_negative(tmp_path: Path) -> None:
     assert sum(distances[-10:]) < 0.6 * sum(distances[:10])
 
 
-def test_restore_learns_to_brighten(restoring: Restore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fade(good: Tensor, seeds: Tensor) -> tuple[Tensor, Tensor]:
-        return good * 0.6, torch.zeros(len(good), 1, *good.shape[2:])
+@needs_features
+def test_restore_learns_tones_and_where_the_marks_are(
+    restoring: Restore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def age(good: Tensor, seeds: Tensor) -> tuple[Tensor, Tensor]:
+        marks = torch.zeros(len(good), 1, *good.shape[2:])
+        marks[..., 12:20] = 1
+        return torch.where(marks > 0, torch.tensor([1.0, 0, 0]).view(1, 3, 1, 1), good * 0.6), marks
 
-    monkeypatch.setattr(restore, "damage_and_mask", fade)
-    config = replace(restoring, steps=80, batch=4, width=8, lr=1e-3)
-    pixel = [step.losses["pixel"] for step in run(config, tmp_path / "out")]
-    assert sum(pixel[-10:]) < 0.5 * sum(pixel[:10])
+    monkeypatch.setattr(restore, "damage_and_mask", age)
+    steps = list(run(replace(restoring, steps=100, batch=4, width=8, lr=2e-3), tmp_path / "out"))
+    first, last = steps[:10], steps[-10:]
+
+    def mean(name: str, of: list[Step]) -> float:
+        return sum(step.losses[name] for step in of) / len(of)
+
+    assert mean("tone", last) < mean("tone", first) - 4  # dB
+    assert mean("found", last) < 0.5 * mean("found", first)
+    assert mean("overlap", last) < 0.5 * mean("overlap", first)
 
 
 def test_without_an_adversary_there_is_none(drawings: Pix2Pix, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from translate import checkpoints
 from translate.errors import InputError
 from translate.features import FeatureNetwork
 from translate.images import Picture
-from translate.models import ARCHITECTURES, pretrained
+from translate.models import ARCHITECTURES, pretrained_unet
 from translate.models.pretrained import PretrainedGenerator
 from translate.tiles import in_strips
 from translate.train import generators
@@ -58,7 +58,7 @@ def test_a_gain_of_nothing_forgets_the_picture() -> None:
 
 
 def test_the_recipes_know_its_stride() -> None:
-    assert pretrained.STRIDE == STRIDE
+    assert pretrained_unet.STRIDE == STRIDE
 
 
 @pytest.mark.parametrize("size", [(1, 1), (5, 40), (33, 31), (400, 17), (500, 790)])
@@ -70,15 +70,15 @@ def test_any_size(size: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize(("size", "times"), [((384, 500), 1), ((385, 385), 2), ((4000, 3000), 8), ((100, 40_000), 2)])
 def test_what_is_looked_at_is_small(size: tuple[int, int], times: int) -> None:
-    assert pretrained.smaller(*size) == times
-    assert size[0] * size[1] <= times**2 * pretrained.AREA
+    assert pretrained_unet.smaller(*size, 384) == times
+    assert size[0] * size[1] <= times**2 * pretrained_unet.AREA
 
 
 def test_a_large_picture_is_changed_as_its_small_one_is() -> None:
     """Each pixel of it by the change of the place where it is."""
     network, small = trained(), picture(128, 192)
     large = F.interpolate(small, scale_factor=4, mode="bilinear")
-    assert pretrained.smaller(*large.shape[2:]) == 2
+    assert pretrained_unet.smaller(*large.shape[2:], network.side) == 2
     half = F.avg_pool2d(large, 2)
     changed = F.avg_pool2d(network(large), 2) - half
     expected = network(half) - half
@@ -116,7 +116,7 @@ def test_a_picture_is_translated_in_strips_as_in_the_whole() -> None:
 @needs_features
 def test_its_features_are_those_of_the_feature_network() -> None:
     x = (picture(64, 48) + 1) / 2
-    taps = range(pretrained.DEEPEST + 1)
+    taps = range(pretrained_unet.DEEPEST + 1)
     for ours, theirs in zip(generators.pretrained(2).encoder(x, taps), FeatureNetwork()(x, taps), strict=True):
         assert torch.equal(ours, theirs)
 

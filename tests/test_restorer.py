@@ -1,5 +1,3 @@
-from functools import partial
-
 import numpy as np
 import pytest
 import torch
@@ -7,8 +5,9 @@ from torch import Tensor
 
 from translate.images import Picture
 from translate.models import ARCHITECTURES, Model
-from translate.models.restorer import Restorer, Tones, corrected, halo, thumbnail, thumbnail_of_rows
-from translate.tiles import in_tiles
+from translate.models.restorer import Restorer, Tones, corrected, filled
+from translate.tiles import in_strips
+from translate.train.restore import _apart, _noise
 from translate.translator import Translator
 
 
@@ -16,8 +15,8 @@ def restorer() -> Restorer:
     """One that has learnt nothing, but changes pictures."""
     torch.manual_seed(0)
     network = Restorer(4).eval().requires_grad_(False)
-    for parameter in network.parameters():
-        parameter.add_(torch.randn_like(parameter) * 0.05)
+    network.head.weight.normal_(0, 0.3)
+    network.tones.last.weight.normal_(0, 0.02)
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
@@ -32,34 +31,60 @@ def pixels(height: int, width: int) -> Tensor:
     return slope + torch.rand(1, 3, height, width) * 0.2
 
 
-def test_a_new_network_changes_nothing() -> None:
+def test_a_new_network_keeps_the_tones() -> None:
     x = pixels(16, 24)
-    assert torch.equal(Restorer(4)(x), x)
+    assert torch.equal(Restorer(4, repairs=False)(x), x)
 
 
 def test_repairs_can_be_switched_off() -> None:
-    network, x = restorer(), pixels(16, 24)
-    toned, destroyed, painted = network.parts(x)
+    network, x = restorer(), pixels(32, 48)
+    tone, paint = network.look(x)
+    assert paint is not None
+    painted, destroyed = paint.split([3, 1], 1)
     assert 0 < destroyed.min() < destroyed.max() < 1
-    torch.testing.assert_close(network(x), toned * (1 - destroyed) + painted * destroyed, rtol=0, atol=1e-5)
+    expected = corrected(x * (1 - destroyed) + painted * destroyed, tone)
+    torch.testing.assert_close(network(x), expected, rtol=0, atol=1e-5)
     network.repairs = False
-    assert torch.equal(network(x), toned)
+    assert torch.equal(network(x), corrected(x, tone))
 
 
-@pytest.mark.parametrize("size", [(64, 64), (8, 200), (130, 71), (65, 8)])
-def test_the_thumbnail_of_a_picture_that_comes_in_rows(size: tuple[int, int]) -> None:
-    x = pixels(*size)
-    rows = thumbnail_of_rows(lambda top, bottom: x[:, :, top:bottom], size[0])
-    torch.testing.assert_close(rows, thumbnail(x), rtol=0, atol=1e-6)
+def test_a_scratch_is_filled_with_what_is_beside_it() -> None:
+    scene = torch.linspace(0, 1, 64).view(1, 1, 64, 1).expand(1, 3, 64, 80)
+    destroyed = torch.zeros(1, 1, 64, 80)
+    destroyed[..., 30:33] = 1.0
+    destroyed[:, :, 50:60, 50:60] = 1.0
+    scratched = torch.where(destroyed > 0, torch.ones(()), scene)
+    assert (filled(scratched, destroyed) - scene).abs().mean() < 0.01
+    assert (filled(scratched, destroyed) - scene).abs().max() < 0.1
+    sound = filled(scratched, torch.zeros_like(destroyed))
+    torch.testing.assert_close(sound, scratched, rtol=0, atol=1e-4)
 
 
-def test_the_glance_at_the_whole_counts() -> None:
-    network, x = restorer(), pixels(256, 256)
-    darker = x.clone()
-    darker[..., 240:] = 0
-    assert not torch.allclose(network(x)[..., :100], network(darker)[..., :100])
-    film = network.glance(thumbnail(x))
-    torch.testing.assert_close(network(x, film)[..., :100], network(darker, film)[..., :100])
+@pytest.mark.parametrize("size", [(1, 1), (1, 70), (33, 31)])
+def test_nothing_but_holes_stays(size: tuple[int, int]) -> None:
+    x = torch.full((2, 3, *size), 0.3)
+    torch.testing.assert_close(filled(x, torch.ones(2, 1, *size)), x)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 40), (33, 31), (500, 790)])
+def test_any_size(size: tuple[int, int]) -> None:
+    y = restorer()(pixels(*size))
+    assert y.shape[2:] == size
+    assert y.isfinite().all()
+
+
+def test_thin_marks_count_in_the_loss() -> None:
+    true = torch.zeros(2, 1, 32, 32)
+    true[0, :, :, 7] = 1.0
+    assert _apart(true, true).item() == pytest.approx(0)
+    assert _apart(torch.zeros_like(true), true).item() == pytest.approx((1 - 1 / 33) / 2)
+    both = _apart(true.flip(0), true).item()
+    assert both == pytest.approx(1 - 1 / 33)
+
+
+def test_the_loss_of_tones_is_psnr() -> None:
+    error = torch.stack([torch.full((3, 4, 4), 0.1), torch.zeros(3, 4, 4)])
+    assert _noise(error).item() == pytest.approx((10 * np.log10(0.0101) - 40) / 2, abs=1e-3)
 
 
 def test_tones_come_from_which_colours_there_are_and_not_from_where() -> None:
@@ -89,27 +114,20 @@ def test_tones_learn_to_undo_a_fading() -> None:
     assert loss().item() < before / 3
 
 
-def test_tiles_are_exact_and_a_smaller_halo_would_be_seen() -> None:
-    network, x = restorer(), pixels(24, 480)
-    whole, film = network(x), network.glance(thumbnail(x))
-
-    def source(top: int, bottom: int, left: int, right: int) -> Tensor:
-        return x[:, :, top:bottom, left:right]
-
-    def tiled(reach: int) -> Tensor:
-        result = torch.empty_like(whole)
-        tiles = in_tiles(partial(network, film=film), source, 24, 480, side=64, halo=reach, multiple=8)
-        for top, left, part in tiles:
-            result[:, :, top : top + part.shape[2], left : left + part.shape[3]] = part
-        return result
-
-    torch.testing.assert_close(tiled(halo(network)), whole, rtol=0, atol=1e-5)
-    assert (tiled(halo(network) // 2) - whole).abs().max() > 1e-5
+@pytest.mark.parametrize(("height", "width", "rows"), [(900, 820, 64), (390, 800, 1), (90, 70, 40)])
+def test_strips_are_exact(height: int, width: int, rows: int) -> None:
+    network, x = restorer(), pixels(height, width)
+    whole, given = network(x), 0
+    for top, left, part in in_strips(network, lambda t, b, l, r: x[:, :, t:b, l:r], height, width, rows=rows):  # noqa: E741
+        assert (top, left) == (given, 0)
+        torch.testing.assert_close(part, whole[:, :, top : top + part.shape[2]], rtol=0, atol=1e-5)
+        given += part.shape[2]
+    assert given == height
 
 
 def test_a_picture_in_parts_is_that_of_the_whole() -> None:
     rng = np.random.default_rng(0)
-    picture = Picture(rng.integers(0, 256, (301, 259, 3), dtype=np.uint8))
+    picture = Picture(rng.integers(0, 256, (801, 789, 3), dtype=np.uint8))
     whole, parts = (
         Translator(model(restorer()), "cpu", "fp32", tile)([picture])[0][0].pixels.astype(int) for tile in ("off", 64)
     )

@@ -12,7 +12,7 @@ from translate.errors import ExportError, InputError
 from translate.models import Model
 
 OPSET = 18
-BY_SIZE = ("PretrainedGenerator", "Colouriser")  # what they do depends on the picture's height and width
+BY_SIZE = ("PretrainedGenerator", "Colouriser", "Restorer")  # what they do depends on the picture's height and width
 TOLERANCE = 5e-4  # of the value range, an eighth of a step of 8 bit
 INPUT, OUTPUT = "image", "result"
 

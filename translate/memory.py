@@ -8,7 +8,7 @@ from translate.device import available_bytes
 from translate.errors import ImageError
 from translate.models import Model
 from translate.models.cyclegan import ResnetGenerator
-from translate.models.pretrained import PretrainedGenerator
+from translate.models.pretrained_unet import PretrainedUNet
 
 MOST = 2 << 30  # bytes of main memory that one step may take, however much is free
 SMALLEST = 64  # pixels on the side of a tile
@@ -33,7 +33,7 @@ def bytes_per_pixel(model: Model, itemsize: int) -> int:
 
 def can_tile(model: Model) -> bool:
     """Whether a part of the result can be had from a part of the picture, exactly."""
-    return isinstance(model.network, ResnetGenerator | PretrainedGenerator) or model.halo is not None
+    return isinstance(model.network, ResnetGenerator | PretrainedUNet) or model.halo is not None
 
 
 def budget(device: str) -> int | None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from translate.models.pretrained import STRIDE, PretrainedGenerator, seen, smaller
+from translate.models.pretrained_unet import STRIDE, PretrainedUNet, seen, smaller
 
 Source = Callable[[int, int, int, int], Tensor]  # top, bottom, left, right -> (1, 3, bottom - top, right - left)
 Piece = tuple[int, int, Tensor]  # top and left in the result, and (1, 3, h, w) of it
@@ -48,19 +48,19 @@ def in_tiles(
             yield top * scale, left * scale, y[:, :, rows, columns]
 
 
-def in_strips(network: PretrainedGenerator, source: Source, height: int, width: int, *, rows: int) -> Iterator[Piece]:
+def in_strips(network: PretrainedUNet, source: Source, height: int, width: int, *, rows: int) -> Iterator[Piece]:
     """Run the network on a picture that is never in memory as a whole; the strips are exactly those of the result.
 
     Args:
         network: of one picture.
-        source: gives a part of the picture, in [-1, 1].
+        source: gives a part of the picture, in the network's range.
         height: of the picture.
         width: of the picture.
         rows: of a strip, about.
     """
-    times = smaller(height, width)
+    times = smaller(height, width, network.side)
     step = max(1, rows // (STRIDE * times)) * STRIDE * times
     strips = [(top, min(top + step, height)) for top in range(0, height, step)]
-    changes = network.look(torch.cat([seen(source(*strip, 0, width), times) for strip in strips], 2))
+    found = network.look(torch.cat([seen(source(*strip, 0, width), times) for strip in strips], 2))
     for top, bottom in strips:
-        yield top, 0, network.applied(changes, source(top, bottom, 0, width), times, top)
+        yield top, 0, network.applied(found, source(top, bottom, 0, width), times, top)

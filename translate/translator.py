@@ -4,7 +4,6 @@ import itertools
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -20,8 +19,7 @@ from translate.images.scale import scaled
 from translate.metadata import Pixels
 from translate.models import Model
 from translate.models.cyclegan import ResnetGenerator
-from translate.models.pretrained import PretrainedGenerator
-from translate.models.restorer import Restorer, thumbnail_of_rows
+from translate.models.pretrained_unet import PretrainedUNet
 from translate.network import Network
 from translate.tiles import in_strips, in_tiles
 
@@ -179,16 +177,11 @@ class Translator:
 
         if isinstance(network, ResnetGenerator):
             parts = in_bands(network, source, *size, rows=side, memory=memory.MOST // 3)
-        elif isinstance(network, PretrainedGenerator):
+        elif isinstance(network, PretrainedUNet):
             parts = in_strips(network, source, *size, rows=side)
         else:
-            work: Callable[[Tensor], Tensor] = network
-            if isinstance(network, Restorer):
-                film = network.glance(thumbnail_of_rows(lambda top, bottom: source(top, bottom, 0, size[1]), size[0]))
-                work = partial(network, film=film)
-            parts = in_tiles(
-                work, source, *size, side=side, halo=model.halo or 0, multiple=model.multiple_of, scale=model.scale
-            )
+            halo, multiple = model.halo or 0, model.multiple_of
+            parts = in_tiles(network, source, *size, side=side, halo=halo, multiple=multiple, scale=model.scale)
         for top, row in itertools.groupby(parts, lambda part: part[0]):
             strip = None
             for _, left, part in row:

@@ -103,7 +103,7 @@ ARCHITECTURES = (
     Architecture("SRGAN", srgan_bn.public_names, srgan_bn.convert, srgan_bn.build, halo=srgan_bn.halo),
     Architecture("RRDBNet", rrdb.public_names, rename, rrdb.build, halo=rrdb.halo),
     Architecture("SRVGGNetCompact", compact.public_names, rename, compact.build, halo=compact.halo),
-    Architecture("Restorer", restorer.public_names, rename, restorer.build, halo=restorer.halo),
+    Architecture("Restorer", restorer.public_names, rename, restorer.build),
     Architecture("Colouriser", colouriser.public_names, rename, colouriser.build),
     Architecture("PretrainedGenerator", pretrained.public_names, rename, pretrained.build, value_range=(-1.0, 1.0)),
 )

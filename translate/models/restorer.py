@@ -1,83 +1,59 @@
-"""Old photographs made new: a U-Net that sees the neighbourhood, told by a glance at the whole how it has faded."""
+"""Old photographs made new: what is destroyed is found and painted over, and how far the whole has faded is undone."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from translate import kernels
 from translate.models.colouriser import luma
 from translate.models.keys import length
-from translate.models.unet import Block
+from translate.models.pretrained_unet import PretrainedUNet, rows_of
 
-LEVELS = 4  # sizes that the U-Net works at: the whole, a half, a quarter and an eighth
 TERMS = 10  # of a polynomial of the second degree in red, green and blue
-THUMBNAIL = 64  # pixels on the side of what the glance sees
+THUMBNAIL = 64  # pixels on the side of what the tones are told from
 QUANTILES = 32  # of each of red, green, blue, luma, and the spread between the channels
+REACH = 6  # how often the size is halved for painting over: holes of up to 64 pixels
 
 
-class Restorer(nn.Module):
-    """Undoes fading, yellowing, blur and grain everywhere, and paints over what is destroyed.
+class Restorer(PretrainedUNet):
+    """Paints over scratches, dust, folds and tears, and undoes fading and yellowing.
 
-    Scratches and stains are local, but how far a print has faded shows in the whole of it. So two small networks glance
-    at a thumbnail: one corrects the tones by a polynomial of red, green and blue, the other scales the features of a
-    U-Net of convolutions (FiLM: Perez et al. 2018, arXiv:1709.07871). The U-Net gives the picture made new, how surely
-    each pixel is destroyed, and what was there; the result mixes the two (compare Wan et al. 2020, arXiv:2004.09484,
-    which use two networks).
+    Scratches are local: a U-Net on ImageNet features says for each pixel how surely it is destroyed (compare the first
+    network of Wan et al. 2020, arXiv:2004.09484), and what is around it fills it. How far a print has faded shows in
+    the whole of it: a small network tells a polynomial of red, green and blue from a thumbnail.
+
+    Images are (B, 3, H, W) in [0, 1], of any size.
 
     Args:
-        width: channels at full size; doubled at each of three halvings.
-        repairs: paint over what is destroyed; off, only tones, blur and grain change.
+        width: channels of the decoder at full size.
+        repairs: paint over what is destroyed; off, only the tones change.
     """
 
-    multiple_of = 2 ** (LEVELS - 1)
+    side = 768  # scratches are thin
 
-    def __init__(self, width: int = 16, *, repairs: bool = True) -> None:
-        super().__init__()
-        self.config = {"width": width}
+    def __init__(self, width: int = 24, *, repairs: bool = True) -> None:
+        super().__init__(width, 1, finest=3)
         self.repairs = repairs
-        sizes = [width << level for level in range(LEVELS)]
         self.tones = Tones()
-        self.glimpse = Glimpse([*sizes, *reversed(sizes[:-1])])
-        self.stem = nn.Conv2d(3, width, 3, padding=1)
-        self.down = nn.ModuleList(nn.Conv2d(n, n * 2, 4, 2, 1) for n in sizes[:-1])
-        self.enter = nn.ModuleList(Block(n) for n in sizes)
-        self.deep = nn.ModuleList(Block(sizes[-1]) for _ in range(2))
-        self.up = nn.ModuleList(nn.Conv2d(n * 2, n, 3, padding=1) for n in reversed(sizes[:-1]))
-        self.leave = nn.ModuleList(Block(n) for n in reversed(sizes[:-1]))
-        self.head = nn.Conv2d(width, 7, 3, padding=1)
-        nn.init.zeros_(self.head.weight)
-        nn.init.constant_(self.head.bias, 0.0)  # type: ignore[arg-type]
+        nn.init.constant_(self.head.bias, -3.0)  # type: ignore[arg-type]
 
-    def forward(self, x: Tensor, film: list[Tensor] | None = None) -> Tensor:
-        """(B, 3, H, W) sRGB in [0, 1], H and W multiples of 8 -> the same, float32; `film` is that of the whole."""
-        toned, destroyed, painted = self.parts(x, film)
-        return toned + destroyed * (painted - toned) if self.repairs else toned
+    def look(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """(B, 3, h, w) in [0, 1] -> the tones' polynomial, and what to paint and how surely, (B, 4, h, w), or None."""
+        tone = self.tones(F.adaptive_avg_pool2d(x.float(), THUMBNAIL))
+        if not self.repairs:
+            return tone, None
+        destroyed = F.max_pool2d(torch.sigmoid(self.decoded(2 * x - 1)), 3, 1, 1)  # marks have blurred into their rims
+        return tone, torch.cat([filled(x.float(), destroyed), destroyed], 1)
 
-    def parts(self, x: Tensor, film: list[Tensor] | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """The picture in new tones, how surely each pixel is destroyed (B, 1, H, W), and what was there."""
-        tone, *scales = self.glance(thumbnail(x)) if film is None else film
-        x = corrected(x.float(), tone)
-        y = self.stem(x.to(self.stem.weight.dtype))
-        seen: list[Tensor] = []
-        for level, enter in enumerate(self.enter):
-            if level:
-                y = kernels.bias_leaky_relu(self.down[level - 1](y))
-            y = enter(y, scales.pop(0))
-            seen.append(y)
-        for deep in self.deep:
-            y = deep(y)
-        seen.pop()
-        for up, leave in zip(self.up, self.leave, strict=True):
-            y = kernels.upsample_conv2d(y, up.weight, up.bias) + seen.pop()  # type: ignore[arg-type]
-            y = leave(y, scales.pop(0))
-        change, destroyed, painted = self.head(y).float().split([3, 1, 3], 1)
-        return x + change, torch.sigmoid(destroyed - 3), x + change + painted
-
-    def glance(self, small: Tensor) -> list[Tensor]:
-        """What the thumbnail (B, 3, 64, 64) of a whole picture says of its tones; for `forward`."""
-        return [self.tones(small), *self.glimpse(small)]
+    def applied(self, found: tuple[Tensor, Tensor | None], x: Tensor, times: int, top: int = 0) -> Tensor:
+        """Paint over the rows x, in [0, 1], and change their tones."""
+        tone, paint = found
+        x = x.float()
+        if paint is not None:
+            rows = rows_of(paint, times, top, *x.shape[2:])
+            x = x + rows[:, 3:] * (rows[:, :3] - x)
+        return corrected(x, tone)
 
 
 class Tones(nn.Module):
@@ -105,27 +81,6 @@ class Tones(nn.Module):
         return self.last(y)[:, :, None, None]  # type: ignore[no-any-return]
 
 
-class Glimpse(nn.Module):
-    """A thumbnail -> a scale and a shift for the channels of each level."""
-
-    def __init__(self, channels: list[int], width: int = 32) -> None:
-        super().__init__()
-        self.convs = nn.ModuleList(nn.Conv2d(3 if not n else width << (n - 1), width << n, 4, 2, 1) for n in range(3))
-        self.hidden = nn.Linear(width << 2, 128)
-        self.films = nn.ModuleList(nn.Linear(128, 2 * n) for n in channels)
-        for film in self.films:
-            nn.init.zeros_(film.weight)  # type: ignore[arg-type]
-            nn.init.zeros_(film.bias)  # type: ignore[arg-type]
-
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """(B, 3, 64, 64) in [0, 1] -> one (B, 2C, 1, 1) a level."""
-        y = x.to(self.hidden.weight.dtype)
-        for conv in self.convs:
-            y = kernels.bias_leaky_relu(conv(y))
-        y = F.leaky_relu(self.hidden(y.mean((2, 3))), 0.2)
-        return [film(y)[:, :, None, None] for film in self.films]
-
-
 def corrected(x: Tensor, tone: Tensor) -> Tensor:
     """(B, 3, H, W) plus, for each channel, a polynomial of the three, whose coefficients are (B, 30, 1, 1)."""
     red, green, blue = x.unbind(1)
@@ -135,31 +90,29 @@ def corrected(x: Tensor, tone: Tensor) -> Tensor:
     return x + torch.einsum("bct,bthw->bchw", weights, terms)
 
 
-def thumbnail(x: Tensor) -> Tensor:
-    """(B, 3, H, W) -> the means of 64 × 64 parts of it."""
-    return F.adaptive_avg_pool2d(x.float(), THUMBNAIL)
+def filled(x: Tensor, destroyed: Tensor) -> Tensor:
+    """What is not destroyed, brought into what is, from near to far.
 
-
-def thumbnail_of_rows(rows: Callable[[int, int], Tensor], height: int) -> Tensor:
-    """`thumbnail` of a picture that is never there as a whole.
+    Means of the sound pixels at half the size, a quarter and so on, and back up again: where few are sound the larger
+    neighbourhood counts (pull and push: Gortler et al., *The Lumigraph*, SIGGRAPH 1996, section 3.4).
 
     Args:
-        rows: from and to -> (1, 3, n, W) of it.
-        height: of the picture.
+        x: (B, 3, H, W).
+        destroyed: (B, 1, H, W) in [0, 1].
+
+    Returns:
+        (B, 3, H, W); where nothing near is sound, what was there.
     """
-    edges = [(n * height // THUMBNAIL, -(-(n + 1) * height // THUMBNAIL)) for n in range(THUMBNAIL)]
-    return torch.cat([F.adaptive_avg_pool2d(rows(top, bottom).float(), (1, THUMBNAIL)) for top, bottom in edges], 2)
-
-
-def halo(network: Restorer) -> int:
-    """How far, in pixels, an output pixel sees in each direction, its glance at the whole apart."""
-    reach = 2  # the stem and the head, at full size
-    for level in range(LEVELS):
-        blocks = 1 + len(network.deep) if level == LEVELS - 1 else 2
-        reach += 2 * blocks * 2**level
-        if level:  # into it a 4×4 convolution, and out of it nearest ×2 and a 3×3 one
-            reach += 2 * 2 ** (level - 1) + 2**level
-    return reach
+    sound = (1 - destroyed).square() + 1e-6
+    sums, levels = x * sound, []
+    for _ in range(REACH):
+        levels.append((sums, sound))
+        sums, sound = (F.avg_pool2d(t, 2, ceil_mode=True) for t in (sums, sound))
+    y = sums / sound
+    for sums, sound in reversed(levels):
+        far = F.interpolate(y, sums.shape[2:], mode="bilinear", align_corners=False)
+        y = far + sound * (sums / sound - far)
+    return y
 
 
 def public_names(keys: Iterable[str]) -> dict[str, str]:
@@ -169,4 +122,4 @@ def public_names(keys: Iterable[str]) -> dict[str, str]:
 
 def build(shapes: Mapping[str, torch.Size]) -> Restorer:
     """The network whose tensors have these shapes, as far as there is one."""
-    return Restorer(length(shapes, "stem.weight"))
+    return Restorer(length(shapes, "head.weight", 1))

@@ -6,12 +6,12 @@ from translate import kernels
 
 
 class Up(nn.Module):
-    """Doubles the size and adds what the encoder saw at that size."""
+    """Doubles the size and adds what the encoder saw at that size, through a convolution of size `kernel`."""
 
-    def __init__(self, inputs: int, skip: int, outputs: int) -> None:
+    def __init__(self, inputs: int, skip: int, outputs: int, kernel: int = 1) -> None:
         super().__init__()
         self.up = nn.Conv2d(inputs, outputs, 3, padding=1)
-        self.skip = nn.Conv2d(skip, outputs, 1, bias=False)
+        self.skip = nn.Conv2d(skip, outputs, kernel, padding=kernel // 2, bias=False)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         """(B, I, h, w) and (B, S, 2h, 2w) -> (B, O, 2h, 2w)."""
@@ -20,7 +20,7 @@ class Up(nn.Module):
 
 
 class Block(nn.Module):
-    """Two convolutions, scaled and shifted between them where there is a `film`, added to their input."""
+    """Two convolutions, added to their input."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -28,11 +28,7 @@ class Block(nn.Module):
         self.second = nn.Conv2d(channels, channels, 3, padding=1)
         self.second.weight.data.mul_(0.1)  # a deep stack starts near the identity
 
-    def forward(self, x: Tensor, film: Tensor | None = None) -> Tensor:
-        """(B, C, H, W), and (B, 2C, 1, 1) or nothing -> (B, C, H, W)."""
-        y = self.first(x)
-        if film is not None:
-            scale, shift = film.chunk(2, 1)
-            y = y * (1 + scale) + shift
-        changed: Tensor = x + self.second(kernels.bias_leaky_relu(y))
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
+        changed: Tensor = x + self.second(kernels.bias_leaky_relu(self.first(x)))
         return changed

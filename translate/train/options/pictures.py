@@ -20,7 +20,7 @@ from translate.train.options.shared import (
     Width,
 )
 
-STRIDE = 16  # of the pretrained generator; what would tell imports torch
+STRIDE = 16  # of the pretrained U-Net; what would tell imports torch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,18 +160,17 @@ class Restore(Run):
     """Learn to make old photographs new, from photographs in good condition alone, which are aged at random."""
 
     photos: Annotated[tuple[str, ...], About("Folder of good photographs; may be given several times.")]
-    batch: Batch = 16
+    batch: Batch = 8
     size: Size = 128
     load: Load = (128, 288)
-    width: Annotated[int, About("Channels at full size.", 1)] = 16
-    lr: Rate = 3e-4
+    width: Annotated[int, About("Channels of the decoder at full size.", 1)] = 24
+    lr: Rate = 5e-4
     grey: Annotated[float, About("Share of the photographs that are made grey before they age.", 0, 1)] = 0.4
-    feature: Annotated[float, About("Weight of the distance in ImageNet features; 0 leaves it out.", 0)] = 0.0
 
     def __post_init__(self) -> None:
         _fits(self.size, self.load)
-        if self.size % 8:
-            raise InputError(f"--size {self.size} must be a multiple of 8")
+        if self.size % STRIDE:
+            raise InputError(f"--size {self.size} must be a multiple of {STRIDE}")
 
 
 def _fits(size: int, load: tuple[int, int]) -> None:

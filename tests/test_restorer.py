@@ -7,7 +7,7 @@ from translate.images import Picture
 from translate.models import ARCHITECTURES, Model
 from translate.models.restorer import Restorer, Tones, corrected, filled
 from translate.tiles import in_strips
-from translate.train.restore import _apart, _noise
+from translate.train.restore import _dice_loss, _psnr_loss
 from translate.translator import Translator
 
 
@@ -76,15 +76,15 @@ def test_any_size(size: tuple[int, int]) -> None:
 def test_thin_marks_count_in_the_loss() -> None:
     true = torch.zeros(2, 1, 32, 32)
     true[0, :, :, 7] = 1.0
-    assert _apart(true, true).item() == pytest.approx(0)
-    assert _apart(torch.zeros_like(true), true).item() == pytest.approx((1 - 1 / 33) / 2)
-    both = _apart(true.flip(0), true).item()
+    assert _dice_loss(true, true).item() == pytest.approx(0)
+    assert _dice_loss(torch.zeros_like(true), true).item() == pytest.approx((1 - 1 / 33) / 2)
+    both = _dice_loss(true.flip(0), true).item()
     assert both == pytest.approx(1 - 1 / 33)
 
 
 def test_the_loss_of_tones_is_psnr() -> None:
     error = torch.stack([torch.full((3, 4, 4), 0.1), torch.zeros(3, 4, 4)])
-    assert _noise(error).item() == pytest.approx((10 * np.log10(0.0101) - 40) / 2, abs=1e-3)
+    assert _psnr_loss(error).item() == pytest.approx((10 * np.log10(0.0101) - 40) / 2, abs=1e-3)
 
 
 def test_tones_come_from_which_colours_there_are_and_not_from_where() -> None:

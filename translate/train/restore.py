@@ -76,7 +76,7 @@ def train(
         with torch.no_grad():
             save_sheet(out / "samples.png", [samples[0], ema.network(samples[0]), samples[1]])
 
-    weights = {"found": 10.0, "overlap": 1.0, "tone": 0.1}
+    weights = {"found": 10.0, "overlap": 1.0, "tone": 0.1}  # of a like size once it has learnt; tone is in dB
     guard = Guard()
     for step in range(start, config.steps):
         began = time.perf_counter()
@@ -90,8 +90,8 @@ def train(
             tone = network.tones(F.adaptive_avg_pool2d(aged, THUMBNAIL))
             now = {
                 "found": F.binary_cross_entropy_with_logits(scores, destroyed),
-                "overlap": _apart(torch.sigmoid(scores), destroyed),
-                "tone": _noise((corrected(aged, tone) - good) * (1 - destroyed)),
+                "overlap": _dice_loss(torch.sigmoid(scores), destroyed),
+                "tone": _psnr_loss((corrected(aged, tone) - good) * (1 - destroyed)),
             }
             backward(now, losses, config.accumulate, weights)
         distributed.average_gradients(optimiser)
@@ -106,12 +106,12 @@ def train(
         yield Step(step + 1, config.steps, values, time.perf_counter() - began, saved_now)
 
 
-def _apart(found: Tensor, true: Tensor) -> Tensor:
+def _dice_loss(found: Tensor, true: Tensor) -> Tensor:
     """1 - Dice's coefficient, so that the few pixels of thin marks count (arXiv:1606.04797)."""
     both, either = (found * true).sum((1, 2, 3)), (found.square() + true.square()).sum((1, 2, 3))
     return (1 - (2 * both + 1) / (either + 1)).mean()
 
 
-def _noise(error: Tensor) -> Tensor:
+def _psnr_loss(error: Tensor) -> Tensor:
     """The mean of -PSNR in dB: a picture that is nearly right counts as much as one that is far from it."""
     return 10 * (error.square().mean((1, 2, 3)) + 1e-4).log10().mean()

@@ -65,7 +65,7 @@ def restore(
     *,
     options: Options,
 ) -> None:
-    """Make old photographs new; the shipped weights bring back contrast and lessen casts, and leave scratches so far.
+    """Make old photographs new: tones come back, scratches, dust and tears are painted over; grain and blur stay.
 
     A folder is mirrored; what is there already is skipped. A video keeps all its frames, their times, sound and
     subtitles, and goes on where it was stopped.

@@ -17,9 +17,9 @@ from translate.images import Picture
 from translate.models import ARCHITECTURES, pretrained_unet
 from translate.models.pretrained import PretrainedGenerator
 from translate.tiles import in_strips
-from translate.train import generators
 from translate.train.options.pictures import STRIDE
 from translate.train.state import CHECKPOINT, read_checkpoint
+from translate.train.taught import taught
 from translate.translator import Translator
 
 
@@ -117,7 +117,7 @@ def test_a_picture_is_translated_in_strips_as_in_the_whole() -> None:
 def test_its_features_are_those_of_the_feature_network() -> None:
     x = (picture(64, 48) + 1) / 2
     taps = range(pretrained_unet.DEEPEST + 1)
-    for ours, theirs in zip(generators.pretrained(2).encoder(x, taps), FeatureNetwork()(x, taps), strict=True):
+    for ours, theirs in zip(taught(PretrainedGenerator(2)).encoder(x, taps), FeatureNetwork()(x, taps), strict=True):
         assert torch.equal(ours, theirs)
 
 
@@ -142,7 +142,7 @@ def test_cut_and_resumed_is_the_whole_run(recipe: str, tmp_path: Path) -> None:
     states = [read_checkpoint(tmp_path / name / CHECKPOINT) for name in ("cut", "whole")]
     assert same(*states)
     name, file = ("a2b", "a2b") if recipe == "cyclegan" else ("generator", "pix2pix")
-    before, after = generators.pretrained(4).state_dict(), states[0][name]
+    before, after = taught(PretrainedGenerator(4)).state_dict(), states[0][name]
     kept = {key for key in after if torch.equal(before[key], after[key])}
     assert kept == {key for key in after if key.startswith("encoder.")}, "only the decoder learns"
     assert checkpoints.load(tmp_path / "cut" / f"{file}.safetensors").architecture == "PretrainedGenerator"

@@ -15,17 +15,18 @@ from translate.features import FeatureNetwork
 from translate.models.cyclegan import ResnetGenerator
 from translate.models.layers import placed
 from translate.models.patchgan import PatchDiscriminator
+from translate.models.pretrained import PretrainedGenerator
 from translate.train import distributed
 from translate.train.accumulate import backward, passes
 from translate.train.augment import DRAWS, diffaugment
 from translate.train.data import Crops
-from translate.train.generators import pretrained
 from translate.train.guard import Guard
 from translate.train.losses import changed, discriminator_loss, generator_loss, penalty, photorealism
 from translate.train.options import CycleGAN
 from translate.train.projected import ProjectedDiscriminator
 from translate.train.sheet import save_sheet
 from translate.train.state import Checkpoint, Ema, ImagePool, Step, read_checkpoint, restore
+from translate.train.taught import taught
 from translate.weights.files import save_weights
 
 
@@ -57,7 +58,7 @@ def train(
 
     def generator() -> nn.Module:
         if config.generator == "pretrained":
-            return placed(pretrained(config.width), device)
+            return placed(taught(PretrainedGenerator(config.width)), device)
         return placed(ResnetGenerator(config.width, config.blocks, skip=config.skip), device)
 
     def discriminator() -> nn.Module:

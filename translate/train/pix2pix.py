@@ -16,12 +16,12 @@ from translate.models.cyclegan import ResnetGenerator
 from translate.models.layers import placed
 from translate.models.patchgan import PatchDiscriminator
 from translate.models.pix2pix import UNetGenerator
+from translate.models.pretrained import PretrainedGenerator
 from translate.train import distributed
 from translate.train.accumulate import backward, passes
 from translate.train.augment import DRAWS, diffaugment
 from translate.train.data import Crops
 from translate.train.files import Pixels
-from translate.train.generators import pretrained
 from translate.train.guard import Guard
 from translate.train.losses import discriminator_loss, generator_loss, penalty
 from translate.train.options import Pix2Pix
@@ -30,6 +30,7 @@ from translate.train.projected import ProjectedDiscriminator
 from translate.train.sheet import save_sheet
 from translate.train.sketch import sketch
 from translate.train.state import Checkpoint, Ema, Step, read_checkpoint, restore
+from translate.train.taught import taught
 from translate.weights.files import save_weights
 
 
@@ -58,7 +59,7 @@ def train(
         if config.generator == "unet":
             return placed(UNetGenerator(config.width, config.size.bit_length() - 1, "plain", bias=True), device)
         if config.generator == "pretrained":
-            return placed(pretrained(config.width), device)
+            return placed(taught(PretrainedGenerator(config.width)), device)
         return placed(ResnetGenerator(config.width, config.blocks), device)
 
     generator = build()

@@ -10,7 +10,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from translate.device import PRECISIONS
-from translate.features import FeatureNetwork
 from translate.models.colouriser import luma
 from translate.models.layers import placed
 from translate.models.restorer import THUMBNAIL, Restorer, corrected
@@ -23,6 +22,7 @@ from translate.train.options import Restore
 from translate.train.sheet import save_sheet
 from translate.train.state import Checkpoint, Ema, Step, cosine, read_checkpoint
 from translate.train.state import restore as put_back
+from translate.train.taught import taught
 from translate.weights.files import save_weights
 
 
@@ -46,9 +46,7 @@ def train(
     device = torch.device(config.device)
     count, share = config.batch * config.accumulate, distributed.share(config.batch, config.accumulate)
     photos = Crops.of_folders([Path(folder) for folder in config.photos], config.size, config.load)
-    network = Restorer(config.width)
-    FeatureNetwork().teach(network.encoder)
-    network = placed(network, device)
+    network = placed(taught(Restorer(config.width)), device)
     ema = Ema(network, placed(Restorer(config.width), device), config.ema)
     learning = [weight for weight in network.parameters() if weight.requires_grad]
     optimiser = torch.optim.Adam(learning, config.lr, betas=(0.9, 0.99))

@@ -60,6 +60,17 @@ def test_a_scratch_is_filled_with_what_is_beside_it() -> None:
     torch.testing.assert_close(sound, scratched, rtol=0, atol=1e-4)
 
 
+def test_the_blurred_rim_of_a_mark_goes_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, scores = restorer(), torch.full((1, 1, 16, 16), -30.0)
+    scores[..., 5, 9] = 30.0
+    monkeypatch.setattr(network, "decoded", lambda x: scores)
+    _, paint = network.look(pixels(16, 16))
+    assert paint is not None
+    expected = torch.zeros(1, 16, 16)
+    expected[:, 4:7, 8:11] = 1
+    torch.testing.assert_close(paint[:, 3], expected)
+
+
 @pytest.mark.parametrize("size", [(1, 1), (1, 70), (33, 31)])
 def test_nothing_but_holes_stays(size: tuple[int, int]) -> None:
     x = torch.full((2, 3, *size), 0.3)

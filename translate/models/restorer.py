@@ -94,14 +94,14 @@ def filled(x: Tensor, destroyed: Tensor) -> Tensor:
     """What is not destroyed, brought into what is, from near to far.
 
     Means of the sound pixels at half the size, a quarter and so on, and back up again: where few are sound the larger
-    neighbourhood counts (pull and push: Gortler et al., *The Lumigraph*, SIGGRAPH 1996, section 3.4).
+    neighbourhood counts (pull and push: Gortler et al., *The Lumigraph*, SIGGRAPH 1996).
 
     Args:
         x: (B, 3, H, W).
         destroyed: (B, 1, H, W) in [0, 1].
 
     Returns:
-        (B, 3, H, W); where nothing near is sound, what was there.
+        (B, 3, H, W); where nothing near is sound, the mean of what was there.
     """
     sound = (1 - destroyed).square() + 1e-6
     sums, levels = x * sound, []

@@ -85,6 +85,9 @@ def upscale(
     x2: Annotated[
         bool, typer.Option("--x2", help="Twice as wide and as high; needs --weights of that factor.")
     ] = False,
+    self_ensemble: Annotated[
+        bool, typer.Option("--self-ensemble", help="More faithful: the mean of eight positions. Eight times as slow.")
+    ] = False,
     colour_match: Annotated[
         Literal["none", "low-frequency"],
         typer.Option(help="low-frequency: shrunk again, the result has the colours of the input."),
@@ -101,8 +104,16 @@ def upscale(
         raise InputError("--x2 and --x4 cannot both be; choose one")
     scale = 2 if x2 else 4
     weights = _weights("upscale", options, scale=scale)
-    match = colour_match == "low-frequency"
-    run(paths, f"x{scale}", [weights], options, scale=scale, colour_match=match, steady=False)
+    run(
+        paths,
+        f"x{scale}",
+        [weights],
+        options,
+        scale=scale,
+        self_ensemble=self_ensemble,
+        colour_match=colour_match == "low-frequency",
+        steady=False,
+    )
 
 
 def _to(task: str, src: list[Path], to: str | None, options: Options) -> None:

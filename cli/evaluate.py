@@ -30,6 +30,9 @@ def sr(
         Path | None, typer.Option(help="Folder of the small pictures; made by Matlab's bicubic if left out.")
     ] = None,
     weights: Annotated[str | None, typer.Option(help="Name or file of the weights to measure.")] = None,
+    self_ensemble: Annotated[
+        bool, typer.Option("--self-ensemble", help="Of --weights: the mean of eight positions, as `upscale` has it.")
+    ] = False,
     restored: Annotated[Path | None, typer.Option(help="Folder of pictures that were enlarged already.")] = None,
     scale: Annotated[
         int | None, typer.Option(min=2, help="How many times; that of the weights or of --lr, else 4.")
@@ -42,18 +45,24 @@ def sr(
     """Measure enlarged pictures against their originals, beside bicubic: PSNR, SSIM, sharpness."""
     if weights and restored:
         raise InputError("--weights and --restored cannot both be; choose one")
+    if self_ensemble and not weights:
+        raise InputError("--self-ensemble is for --weights; say which")
     chosen = _start(json, channel)
     from translate import checkpoints
     from translate.evaluate import sr
+    from translate.models.ensemble import ensembled
     from translate.translator import Translator
     from translate.weights import registry
 
-    translator = Translator(checkpoints.load(registry.find(weights)[0]), device, "fp32") if weights else None
+    translator = None
+    if weights:
+        model = checkpoints.load(registry.find(weights)[0])
+        translator = Translator(ensembled(model) if self_ensemble else model, device, "fp32")
     with Watched() as reader:
         report = sr.evaluate(
             hr, lr, scale=scale, translator=translator, restored=restored, channel=chosen, border=border, reader=reader
         )
-    report.protocol |= {"weights": weights, "restored": restored and str(restored)}
+    report.protocol |= {"weights": weights, "self_ensemble": self_ensemble, "restored": restored and str(restored)}
     finish(report, json, translator.device if translator else "cpu")
 
 

@@ -27,6 +27,7 @@ def run(
     options: Options,
     *,
     scale: int = 1,
+    self_ensemble: bool = False,
     colour_match: bool = False,
     steady: bool = True,
     **settings: Any,
@@ -39,6 +40,7 @@ def run(
         weights: names or files, of networks that work one after the other.
         options: of the command line.
         scale: that they enlarge by, together.
+        self_ensemble: one that enlarges looks at the picture in eight positions.
         colour_match: the result of one that enlarges keeps the colours of its input.
         steady: whether videos are stabilised where the options leave it open.
         settings: attributes of those networks that have them.
@@ -73,6 +75,7 @@ def run(
 
     from translate import checkpoints, engine  # here, as they import torch
     from translate.models.colour import matched
+    from translate.models.ensemble import ensembled
 
     stages = []
     for name, path in zip(weights, paths, strict=True):
@@ -80,7 +83,11 @@ def run(
         for attribute, value in settings.items():
             if hasattr(model.network, attribute):
                 setattr(model.network, attribute, value)
-        stages.append(engine.Translator(matched(model) if colour_match else model, **translator))
+        if self_ensemble:
+            model = ensembled(model)
+        if colour_match:
+            model = matched(model)
+        stages.append(engine.Translator(model, **translator))
         report.say(f"{frames.shown(Path(name).stem)} on {stages[-1].device} in {stages[-1].precision}")
         for note in model.notes:
             report.say(f"note: {note}")
@@ -92,7 +99,9 @@ def run(
         "--weights": " ".join(hashlib.sha256(path.read_bytes()).hexdigest() for path in paths),
         "--device or --precision": f"{ready.device} {ready.precision}",
         "--statistics": options.statistics,
-        **{f"--{name}": str(value) for name, value in {**settings, "colour-match": colour_match}.items()},
+        "--self-ensemble": str(self_ensemble),
+        "--colour-match": str(colour_match),
+        **{f"--{name}": str(value) for name, value in settings.items()},
     }
     with report:
         for video, jobs in itertools.groupby(plan.jobs, _is_video):

@@ -70,11 +70,12 @@ def test_sr_compares_grey_in_grey(run: Run, hr: Path) -> None:
     assert figures()["pictures"]["bicubic"]["b"]["psnr"] == expected
 
 
-def test_sr_of_weights_is_that_of_what_they_make(run: Run, hr: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [(), ("--self-ensemble",)])
+def test_sr_of_weights_is_that_of_what_they_make(run: Run, hr: Path, tmp_path: Path, options: tuple[str, ...]) -> None:
     lr = reduced(hr, tmp_path / "lr")
-    assert run("upscale", "--x4", lr, "--out", "made", "--precision", "fp32").code == 0
+    assert run("upscale", "--x4", lr, "--out", "made", "--precision", "fp32", *options).code == 0
     assert run("evaluate", "sr", "--hr", hr, "--lr", lr, "--restored", "made", "--json", "r.json").code == 0
-    ran = run("evaluate", "sr", "--hr", hr, "--lr", lr, "--weights", "tiny-x4", "--json", "w.json")
+    ran = run("evaluate", "sr", "--hr", hr, "--lr", lr, "--weights", "tiny-x4", *options, "--json", "w.json")
     assert (ran.code, ran.err) == (0, "")
     assert "weights (3)" in ran.lines[0]
     assert figures("w.json")["pictures"]["weights"] == figures("r.json")["pictures"]["restored"]

@@ -135,6 +135,7 @@ def test_sr_finds_the_scale_and_leaves_out_what_has_none(run: Run, photo: Photo,
     ("arguments", "message"),
     [
         (("--weights", "tiny-x4", "--restored", "hr"), "--weights and --restored cannot both be"),
+        (("--self-ensemble",), "--self-ensemble is for --weights; say which"),
         (("--weights", "tiny-x4", "--scale", "3"), "the weights enlarge ×4, not ×3"),
         (("--channel", "luma"), "--channel is 'luma'; there are y, y8, rgb"),
         (("--json", "no/f.json"), "--json no/f.json lies in a folder that is not there"),

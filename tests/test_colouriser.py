@@ -88,5 +88,22 @@ def test_a_mirror_image_gets_the_same_colours(network: Colouriser) -> None:
     lightness = torch.rand(1, 1, 64, 96) * 100
     one, other = (network.mean_colour(network.classify(x)) for x in (lightness, lightness.flip(3)))
     assert (one - other.flip(3)).abs().max() > 0.1, "without the mirror image they are others"
-    turned = network.colours(lightness.flip(3)).flip(3)
-    torch.testing.assert_close(turned, network.colours(lightness), rtol=0, atol=1e-3)
+    turned = network.colours(*[lightness.flip(3)] * 2).flip(3)
+    torch.testing.assert_close(turned, network.colours(lightness, lightness), rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("size", "looked_at"), [((600, 800), [(256, 352), (192, 256)]), ((100, 40), [(96, 32), (96, 32)])]
+)
+def test_it_looks_from_near_and_from_far(
+    network: Colouriser, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], looked_at: list[tuple[int, int]]
+) -> None:
+    sizes, classify = [], network.classify
+
+    def seen(lightness: Tensor) -> Tensor:
+        sizes.append(tuple(lightness.shape[2:]))
+        return classify(lightness)
+
+    monkeypatch.setattr(network, "classify", seen)
+    assert network(torch.rand(1, 3, *size)).shape[2:] == size
+    assert sizes == looked_at

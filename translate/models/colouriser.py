@@ -7,12 +7,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from translate import kernels
-from translate.models.efficientnet import STAGES, TAPS, EfficientNetLite0
+from translate.models.efficientnet import TAPS, EfficientNetLite, tap_channels
 from translate.models.keys import length
 from translate.models.unet import Up
 
 GRID = 10.0  # between two classes of colour, in units of a and b
-SIDE = 256  # short side of what the network looks at: it was trained on pictures of that size
+NEAR, FAR = 256, 192  # short sides of what the network looks at: it was trained on pictures of such sizes
 FINEST = 1  # the tap of the encoder whose resolution the colours have: stride 4
 EDGES = 4.0  # standard deviation of L (0 to 100) within a window above which colours follow the edges of L
 
@@ -21,9 +21,9 @@ class Colouriser(nn.Module):
     """Finds the colours (a, b) for a grey photograph; the grey itself, at its full resolution, is not touched.
 
     The network sees the lightness L at a short side of 256 pixels and gives, at a quarter of that, how probable each
-    colour of a grid over the ab plane is; their annealed mean (section 2.3 of the paper), and that of the mirror image,
-    are brought to full size such that they follow the edges of L (the fast guided filter: He & Sun 2015,
-    arXiv:1505.00996). So a picture of any size takes the same time but for the last step.
+    colour of a grid over the ab plane is; their annealed mean (section 2.3 of the paper), and that of the mirror image
+    from further away, are brought to full size such that they follow the edges of L (the fast guided filter: He & Sun
+    2015, arXiv:1505.00996). So a picture of any size takes the same time but for the last step.
 
     Args:
         width: channels of the decoder.
@@ -39,9 +39,10 @@ class Colouriser(nn.Module):
     def __init__(self, width: int = 64, colours: int | None = None) -> None:
         super().__init__()
         self.config = {"width": width}
-        self.encoder = EfficientNetLite0()
-        channels = [STAGES[tap][-1] for tap in TAPS[FINEST:]]
+        self.encoder = EfficientNetLite("lite2")
+        channels = tap_channels(self.encoder.version)[FINEST:]
         self.deepest = nn.Conv2d(channels[-1], width * 2, 1)
+        self.context = nn.Linear(channels[-1], width * 2)
         self.up = nn.ModuleList(Up(width * 2, skip, width * 2) for skip in reversed(channels[:-1]))
         self.last = nn.Conv2d(width * 2, width, 3, padding=1)
         bins = grid() if colours is None else torch.zeros(colours, 2)
@@ -54,24 +55,22 @@ class Colouriser(nn.Module):
         from kornia.color import lab_to_rgb  # here: it is slow to import
 
         grey, lightness = luma(x), lightness_of(x)
-        height, width = x.shape[2:]
-        scale = min(1.0, SIDE / min(height, width))
-        size = [max(32, round(n * scale / 32) * 32) for n in (height, width)]
-        small = F.interpolate(lightness, size, mode="bilinear", antialias=True, align_corners=False)
-        ab = guided_upsample(self.colours(small), small, lightness)
+        near, far = (shrunk(lightness, side) for side in (NEAR, FAR))
+        ab = guided_upsample(self.colours(near, far), near, lightness)
         rgb = lab_to_rgb(torch.cat([lightness, ab], 1))
         return (rgb + (grey - luma(rgb))).clamp(0, 1)
 
-    def colours(self, lightness: Tensor) -> Tensor:
-        """L (B, 1, H, W) in [0, 100], H and W multiples of 32 -> ab (B, 2, H/4, W/4), the same for a mirror image."""
-        mirrored = self.mean_colour(self.classify(lightness.flip(3))).flip(3)
-        return (self.mean_colour(self.classify(lightness)) + mirrored) / 2
+    def colours(self, near: Tensor, far: Tensor) -> Tensor:
+        """L at two sizes, (B, 1, H, W) and (B, 1, h, w) in [0, 100], multiples of 32 -> ab (B, 2, H/4, W/4)."""
+        ab = self.mean_colour(self.classify(near))
+        mirrored = self.mean_colour(self.classify(far.flip(3))).flip(3)
+        return (ab + F.interpolate(mirrored, ab.shape[2:], mode="bilinear", align_corners=False)) / 2
 
     def classify(self, lightness: Tensor) -> Tensor:
         """L (B, 1, H, W) in [0, 100], H and W multiples of 32 -> scores of the colours (B, Q, H/4, W/4)."""
         grey = (lightness / 100).expand(-1, 3, -1, -1).to(self.head.weight.dtype)
         *skips, y = self.encoder(grey, range(FINEST, len(TAPS)))
-        y = kernels.bias_leaky_relu(self.deepest(y))
+        y = kernels.bias_leaky_relu(self.deepest(y) + self.context(y.mean((2, 3)))[..., None, None])
         for up, skip in zip(self.up, reversed(skips), strict=True):
             y = up(y, skip)
         scores: Tensor = self.head(kernels.bias_leaky_relu(self.last(y)))
@@ -81,6 +80,13 @@ class Colouriser(nn.Module):
         """Scores (B, Q, h, w) -> ab (B, 2, h, w), between the mean (temperature 1) and the likeliest colour (0)."""
         shares = (scores.float() / self.temperature.float()).softmax(1)
         return torch.einsum("bqhw,qc->bchw", shares, self.bins.float())
+
+
+def shrunk(x: Tensor, side: int) -> Tensor:
+    """(B, 1, H, W) with that short side, or its own if that is less, and sides that are multiples of 32."""
+    scale = min(1.0, side / min(x.shape[2:]))
+    size = [max(32, round(n * scale / 32) * 32) for n in x.shape[2:]]
+    return F.interpolate(x, size, mode="bilinear", antialias=True, align_corners=False)
 
 
 def luma(x: Tensor) -> Tensor:

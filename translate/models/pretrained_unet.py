@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from translate import kernels
-from translate.models.efficientnet import STAGES, TAPS, EfficientNetLite0
+from translate.models.efficientnet import TAPS, EfficientNetLite, tap_channels
 from translate.models.unet import Block, Up
 
 DEEPEST = 3  # the tap of the encoder that the decoder starts from: stride 16
@@ -35,8 +35,8 @@ class PretrainedUNet(nn.Module):
     def __init__(self, width: int, outputs: int, finest: int = 1) -> None:
         super().__init__()
         self.config = {"width": width}
-        self.encoder = EfficientNetLite0(stages=TAPS[DEEPEST] + 1).requires_grad_(False)
-        skips = [3, *(STAGES[tap][-1] for tap in TAPS[: DEEPEST + 1])]
+        self.encoder = EfficientNetLite(stages=TAPS[DEEPEST] + 1).requires_grad_(False)
+        skips = [3, *tap_channels(self.encoder.version)[: DEEPEST + 1]]
         sizes = [n * width for n in SIZES]
         self.deepest = nn.Conv2d(skips[-1], sizes[-1], 1)
         self.blocks = nn.ModuleList(Block(n) for n in reversed(sizes[-BLOCKS:]))

@@ -10,7 +10,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from translate.device import PRECISIONS
-from translate.features import FeatureNetwork
 from translate.models.colouriser import FINEST, GRID, Colouriser, lightness_of, luma
 from translate.models.layers import placed
 from translate.train import distributed
@@ -20,6 +19,7 @@ from translate.train.guard import Guard
 from translate.train.options import Colourise
 from translate.train.sheet import save_sheet
 from translate.train.state import Checkpoint, Ema, Step, cosine, read_checkpoint, restore
+from translate.train.taught import taught
 from translate.weights.files import save_weights
 
 STRIDE = 2 ** (FINEST + 1)  # pixels of the picture to one of the colours
@@ -48,8 +48,7 @@ def train(
     count, share = config.batch * config.accumulate, distributed.share(config.batch, config.accumulate)
     photos = Crops.of_folders([Path(folder) for folder in config.photos], config.size, config.load)
 
-    network = Colouriser(config.width)
-    FeatureNetwork().teach(network.encoder)
+    network = taught(Colouriser(config.width))
     network.temperature.fill_(config.temperature)
     network = placed(network, device)
     ema = Ema(network, placed(Colouriser(config.width), device), config.ema)

@@ -3,9 +3,10 @@
 from typing import TypeVar
 
 from translate.features import FeatureNetwork
+from translate.models.colouriser import Colouriser
 from translate.models.pretrained_unet import PretrainedUNet
 
-N = TypeVar("N", bound=PretrainedUNet)
+N = TypeVar("N", bound=PretrainedUNet | Colouriser)
 
 
 def taught(network: N) -> N:
@@ -14,5 +15,5 @@ def taught(network: N) -> N:
     Raises:
         InputError: the package with the weights is missing.
     """
-    FeatureNetwork().teach(network.encoder)
+    FeatureNetwork(network.encoder.version).teach(network.encoder)
     return network

@@ -60,12 +60,16 @@ def restore(
     scratches: Annotated[
         Literal["auto", "off"], typer.Option(help="auto paints over what is destroyed; off leaves it.")
     ] = "auto",
+    grain: Annotated[
+        Literal["auto", "off"],
+        typer.Option(help="auto takes off grain, noise and blur; off leaves them."),
+    ] = "auto",
     colourise: Annotated[bool, typer.Option("--colourise", help="Give colours as well.")] = False,
     x4: Annotated[bool, typer.Option("--x4", help="Enlarge four times as well.")] = False,
     *,
     options: Options,
 ) -> None:
-    """Make old photographs new: tones come back, scratches, dust and tears are painted over; grain and blur stay.
+    """Make old photographs new: tones come back, scratches, dust and tears are painted over, grain and blur go.
 
     A folder is mirrored; what is there already is skipped. A video keeps all its frames, their times, sound and
     subtitles, and goes on where it was stopped.
@@ -75,7 +79,8 @@ def restore(
         weights.append(registry.default_for("colourise").name)
     if x4:
         weights.append(registry.default_for("upscale", scale=4).name)
-    run(paths, "restored", weights, options, scale=4 if x4 else 1, steady=False, repairs=scratches == "auto")
+    settings = {"repairs": scratches == "auto", "cleans": grain == "auto"}
+    run(paths, "restored", weights, options, scale=4 if x4 else 1, steady=False, **settings)
 
 
 @with_options

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from translate.train import damage as aged
-from translate.train.damage import damage, damage_and_mask, film, marks, tone
+from translate.train.damage import damage, damage_and_truth, film, marks, tone
 from translate.train.damage.fields import Plane, Rgb
 
 STRENGTH = 0.8
@@ -36,7 +36,7 @@ def detail(x: Rgb) -> float:
 def test_keeps_shape_and_range(photographs: Tensor) -> None:
     for seed in range(8):
         torch.manual_seed(seed)
-        damaged, mask = damage_and_mask(photographs.to(memory_format=torch.channels_last))
+        damaged, _, mask = damage_and_truth(photographs.to(memory_format=torch.channels_last))
         assert damaged.shape == photographs.shape
         assert mask.shape == (6, 1, 48, 64)
         for x in (damaged, mask):
@@ -83,7 +83,7 @@ def test_given_seeds_leave_the_global_generator_alone(photographs: Tensor) -> No
 def test_some_are_left_as_they_were() -> None:
     torch.manual_seed(0)
     x = torch.rand(1, 3, 8, 8).expand(1500, 3, 8, 8)
-    damaged, mask = damage_and_mask(x)
+    damaged, _, mask = damage_and_truth(x)
     same = (damaged == x).flatten(1).all(dim=1)
     assert 0.03 < same.float().mean() < 0.08
     assert mask[same].max() == 0
@@ -99,13 +99,29 @@ def test_light_damage_is_light(photographs: Tensor, monkeypatch: pytest.MonkeyPa
     assert errors[0] < 0.6 * errors[1]
 
 
+def test_what_has_changed_in_tone_alone_is_told_apart(photographs: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without film, marks and paper it is the damaged picture; with nothing else it is the photograph."""
+    x, seeds = photographs.repeat(4, 1, 1, 1), torch.arange(4 * len(photographs))
+    kept = {name: getattr(aged, name) for name in ("EXPOSED", "FADED", "MARKED", "AGED")}
+    for name, changes in kept.items():
+        monkeypatch.setattr(aged, name, tuple(one for one in changes if one[0].__module__ == tone.__name__))
+    damaged, toned, _ = damage_and_truth(x, seeds)
+    assert torch.equal(damaged, toned)
+    assert (toned - x).abs().mean() > 0.03
+    for name, changes in kept.items():
+        monkeypatch.setattr(aged, name, tuple(one for one in changes if one[0].__module__ != tone.__name__))
+    damaged, toned, _ = damage_and_truth(x, seeds)
+    assert torch.equal(toned, x)
+    assert (damaged - x).abs().mean() > 0.01
+
+
 def test_the_mask_shows_where_the_picture_is_lost(photographs: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     """With nothing but marks, a picture without shade from folds differs where the mask is set and nowhere else."""
     for name in ("EXPOSED", "FADED", "AGED"):
         monkeypatch.setattr(aged, name, ())
     monkeypatch.setattr(aged, "MARKED", ((marks.scratches, 1), (marks.dust, 1), (marks.tears, 0.5)))
     x = photographs.repeat(4, 1, 1, 1)
-    damaged, mask = damage_and_mask(x, torch.arange(len(x)))
+    damaged, _, mask = damage_and_truth(x, torch.arange(len(x)))
     changed = (damaged - x).abs().amax(dim=1, keepdim=True)
     assert changed[mask == 0].max() == 0
     assert changed[mask > 0.9].mean() > 0.2

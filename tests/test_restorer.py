@@ -33,19 +33,24 @@ def pixels(height: int, width: int) -> Tensor:
 
 def test_a_new_network_keeps_the_tones() -> None:
     x = pixels(16, 24)
-    assert torch.equal(Restorer(4, repairs=False)(x), x)
+    assert torch.equal(Restorer(4, repairs=False, cleans=False)(x), x)
 
 
-def test_repairs_can_be_switched_off() -> None:
+def test_repairs_and_cleaning_can_be_switched_off() -> None:
     network, x = restorer(), pixels(32, 48)
-    tone, paint = network.look(x)
-    assert paint is not None
-    painted, destroyed = paint.split([3, 1], 1)
+    tone, changes = network.look(x)
+    paint, destroyed, lacking = torch.split(changes, [3, 1, 3], 1)
     assert 0 < destroyed.min() < destroyed.max() < 1
-    expected = corrected(x * (1 - destroyed) + painted * destroyed, tone)
-    torch.testing.assert_close(network(x), expected, rtol=0, atol=1e-5)
+    painted = x * (1 - destroyed) + paint * destroyed
+    assert lacking.abs().max() > 1e-3
+    torch.testing.assert_close(network(x), corrected(painted + lacking, tone), rtol=0, atol=1e-5)
+    network.cleans = False
+    torch.testing.assert_close(network(x), corrected(painted, tone), rtol=0, atol=1e-5)
     network.repairs = False
     assert torch.equal(network(x), corrected(x, tone))
+    network.cleans = True
+    expected = corrected(x + network.denoiser(x, torch.zeros(1, 1, 32, 48)), tone)
+    torch.testing.assert_close(network(x), expected, rtol=0, atol=1e-5)
 
 
 def test_a_scratch_is_filled_with_what_is_beside_it() -> None:
@@ -65,7 +70,6 @@ def test_the_blurred_rim_of_a_mark_goes_with_it(monkeypatch: pytest.MonkeyPatch)
     scores[..., 5, 9] = 30.0
     monkeypatch.setattr(network, "decoded", lambda x: scores)
     _, paint = network.look(pixels(16, 16))
-    assert paint is not None
     expected = torch.zeros(1, 16, 16)
     expected[:, 4:7, 8:11] = 1
     torch.testing.assert_close(paint[:, 3], expected)

@@ -1,4 +1,4 @@
-"""Old photographs made new: what is destroyed is found and painted over, and how far the whole has faded is undone."""
+"""Old photographs made new: what is destroyed is found and painted over, grain and blur go, and fading is undone."""
 
 from collections.abc import Iterable, Mapping
 
@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from translate.models.colouriser import luma
+from translate.models.denoiser import Denoiser
 from translate.models.keys import length
 from translate.models.pretrained_unet import PretrainedUNet, rows_of
 
@@ -17,43 +18,43 @@ REACH = 6  # how often the size is halved for painting over: holes of up to 64 p
 
 
 class Restorer(PretrainedUNet):
-    """Paints over scratches, dust, folds and tears, and undoes fading and yellowing.
+    """Paints over scratches, dust, folds and tears, takes off grain and blur, and undoes fading and yellowing.
 
     Scratches are local: a U-Net on ImageNet features says for each pixel how surely it is destroyed (compare the first
-    network of Wan et al. 2020, arXiv:2004.09484), and what is around it fills it. How far a print has faded shows in
-    the whole of it: a small network tells a polynomial of red, green and blue from a thumbnail.
+    network of Wan et al. 2020, arXiv:2004.09484), and what is around it fills it. A few convolutions clean what comes
+    of that. How far a print has faded shows in the whole of it: a small network tells a polynomial of red, green and
+    blue from a thumbnail.
 
     Images are (B, 3, H, W) in [0, 1], of any size.
 
     Args:
         width: channels of the decoder at full size.
-        repairs: paint over what is destroyed; off, only the tones change.
+        repairs: paint over what is destroyed.
+        cleans: take off grain and blur.
     """
 
     side = 768  # scratches are thin
 
-    def __init__(self, width: int = 24, *, repairs: bool = True) -> None:
+    def __init__(self, width: int = 24, *, repairs: bool = True, cleans: bool = True) -> None:
         super().__init__(width, 1, finest=3)
-        self.repairs = repairs
+        self.repairs, self.cleans = repairs, cleans
+        self.denoiser = Denoiser()
         self.tones = Tones()
         nn.init.constant_(self.head.bias, -3.0)  # type: ignore[arg-type]
 
-    def look(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """(B, 3, h, w) in [0, 1] -> the tones' polynomial, and what to paint and how surely, (B, 4, h, w), or None."""
-        tone = self.tones(F.adaptive_avg_pool2d(x.float(), THUMBNAIL))
-        if not self.repairs:
-            return tone, None
-        destroyed = F.max_pool2d(torch.sigmoid(self.decoded(2 * x - 1)), 3, 1, 1)  # marks have blurred into their rims
-        return tone, torch.cat([filled(x.float(), destroyed), destroyed], 1)
-
-    def applied(self, found: tuple[Tensor, Tensor | None], x: Tensor, times: int, top: int = 0) -> Tensor:
-        """Paint over the rows x, in [0, 1], and change their tones."""
-        tone, paint = found
+    def look(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 3, h, w) in [0, 1] -> the tones' polynomial, and (B, 7, h, w): what to paint, how surely, what to add."""
         x = x.float()
-        if paint is not None:
-            rows = rows_of(paint, times, top, *x.shape[2:])
-            x = x + rows[:, 3:] * (rows[:, :3] - x)
-        return corrected(x, tone)
+        tone = self.tones(F.adaptive_avg_pool2d(x, THUMBNAIL))
+        paint, destroyed = found(x, self.decoded(2 * x - 1)) if self.repairs else (x, torch.zeros_like(x[:, :1]))
+        lacking = self.denoiser(painted(x, paint, destroyed), destroyed) if self.cleans else torch.zeros_like(x)
+        return tone, torch.cat([paint, destroyed, lacking], 1)
+
+    def applied(self, found: tuple[Tensor, Tensor], x: Tensor, times: int, top: int = 0) -> Tensor:
+        """Paint over the rows x, in [0, 1], clean them, and change their tones."""
+        tone, changes = found
+        paint, destroyed, lacking = torch.split(rows_of(changes, times, top, *x.shape[2:]), [3, 1, 3], 1)
+        return corrected(painted(x.float(), paint, destroyed) + lacking, tone)
 
 
 class Tones(nn.Module):
@@ -88,6 +89,25 @@ def corrected(x: Tensor, tone: Tensor) -> Tensor:
     terms = torch.stack([red, green, blue, *products, torch.ones_like(red)], 1)
     weights = tone.float().view(-1, 3, TERMS)
     return x + torch.einsum("bct,bthw->bchw", weights, terms)
+
+
+def found(x: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
+    """What to paint over a picture, and where.
+
+    Args:
+        x: (B, 3, H, W).
+        scores: the logarithm of the odds that a pixel is destroyed, (B, 1, H, W).
+
+    Returns:
+        x with what is destroyed filled, (B, 3, H, W), and how surely it is, (B, 1, H, W) in [0, 1].
+    """
+    destroyed = F.max_pool2d(torch.sigmoid(scores), 3, 1, 1)  # marks have blurred into their rims
+    return filled(x, destroyed), destroyed
+
+
+def painted(x: Tensor, paint: Tensor, destroyed: Tensor) -> Tensor:
+    """(B, 3, H, W) with `paint` of that shape where it is `destroyed`, (B, 1, H, W) in [0, 1]."""
+    return x + destroyed * (paint - x)
 
 
 def filled(x: Tensor, destroyed: Tensor) -> Tensor:

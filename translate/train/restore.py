@@ -12,10 +12,10 @@ from torch import Tensor
 from translate.device import PRECISIONS
 from translate.models.colouriser import luma
 from translate.models.layers import placed
-from translate.models.restorer import THUMBNAIL, Restorer, corrected
+from translate.models.restorer import THUMBNAIL, Restorer, corrected, found, painted
 from translate.train import distributed
 from translate.train.accumulate import backward, passes
-from translate.train.damage import damage_and_mask
+from translate.train.damage import damage_and_truth
 from translate.train.data import Crops, Share
 from translate.train.guard import Guard
 from translate.train.options import Restore
@@ -56,13 +56,13 @@ def train(
         network.load_state_dict(ema.network.state_dict())
         ema.updates = 0
 
-    def draw(count: int, share: Share = slice(None)) -> tuple[Tensor, Tensor, Tensor]:
-        """Aged and good (B, 3, S, S) in [0, 1], and where the aged ones are destroyed (B, 1, S, S)."""
+    def draw(count: int, share: Share = slice(None)) -> tuple[Tensor, ...]:
+        """Aged, good and in between, changed in tone alone, (B, 3, S, S) in [0, 1]; what is destroyed (B, 1, S, S)."""
         good = (photos.batch(count, share) + 1) / 2
         grey, seeds = torch.rand(count, 1, 1, 1)[share] < config.grey, torch.randint(2**62, (count,))[share]
         good = torch.where(grey, luma(good), good)
-        aged, destroyed = damage_and_mask(good, seeds)
-        return aged.to(device), good.to(device), destroyed.to(device)
+        aged, toned, destroyed = damage_and_truth(good, seeds)
+        return aged.to(device), good.to(device), toned.to(device), destroyed.to(device)
 
     samples = draw(6)
     start = checkpoint.load() if resume else 0
@@ -74,7 +74,7 @@ def train(
         with torch.no_grad():
             save_sheet(out / "samples.png", [samples[0], ema.network(samples[0]), samples[1]])
 
-    weights = {"found": 10.0, "overlap": 1.0, "tone": 0.1}  # of a like size once it has learnt; tone is in dB
+    weights = {"found": 10.0, "overlap": 1.0, "grain": 10.0, "tone": 0.1}  # of a like size once it has learnt
     guard = Guard()
     for step in range(start, config.steps):
         began = time.perf_counter()
@@ -82,13 +82,18 @@ def train(
             group["lr"] = config.lr * cosine(step, config.steps)
         losses: dict[str, Tensor] = {}
         optimiser.zero_grad()
-        for aged, good, destroyed in passes(config.accumulate, *draw(count, share)):
+        for aged, good, toned, destroyed in passes(config.accumulate, *draw(count, share)):
             with autocast:
                 scores = network.decoded(2 * aged - 1)
+                with torch.no_grad():
+                    paint, surely = found(aged, scores)
+                    repaired = painted(aged, paint, surely)
+                lacking = network.denoiser(repaired, surely)
             tone = network.tones(F.adaptive_avg_pool2d(aged, THUMBNAIL))
             now = {
                 "found": F.binary_cross_entropy_with_logits(scores, destroyed),
                 "overlap": _dice_loss(torch.sigmoid(scores), destroyed),
+                "grain": _rms(repaired + lacking - toned),
                 "tone": _psnr_loss((corrected(aged, tone) - good) * (1 - destroyed)),
             }
             backward(now, losses, config.accumulate, weights)
@@ -110,6 +115,11 @@ def _dice_loss(found: Tensor, true: Tensor) -> Tensor:
     return (1 - (2 * both + 1) / (either + 1)).mean()
 
 
+def _rms(error: Tensor) -> Tensor:
+    """The root mean square of each picture, so that the worst count most but do not drown the others; their mean."""
+    return (error.square().mean((1, 2, 3)) + 1e-5).sqrt().mean()
+
+
 def _psnr_loss(error: Tensor) -> Tensor:
-    """The mean of -PSNR in dB: a picture that is nearly right counts as much as one that is far from it."""
+    """The mean of minus the PSNR in dB: a picture that is nearly right counts as much as one that is far from it."""
     return 10 * (error.square().mean((1, 2, 3)) + 1e-4).log10().mean()

@@ -6,6 +6,7 @@ Training on synthetic damage follows Wan et al. 2020, arXiv:2004.09484. `lowres`
 """
 
 from collections.abc import Callable
+from copy import deepcopy
 
 import numpy as np
 import torch
@@ -43,11 +44,11 @@ def damage(x: Tensor, seeds: Tensor | None = None) -> Tensor:
     One seed a picture is in `seeds` (B,), by default from torch's global generator, and nothing else is random. Widths
     of marks are pixels of the picture as it is given, their number grows with its area.
     """
-    return damage_and_mask(x, seeds)[0]
+    return damage_and_truth(x, seeds)[0]
 
 
-def damage_and_mask(x: Tensor, seeds: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """`damage`, and where folds, scratches, dust and tears have destroyed the picture: (B, 1, H, W) in [0, 1].
+def damage_and_truth(x: Tensor, seeds: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    """`damage`, the same with nothing but the tones changed, and where marks have destroyed it, (B, 1, H, W) in [0, 1].
 
     Fading, stains, grain and the like change the picture everywhere or keep its content, and are not in the mask.
     """
@@ -55,28 +56,32 @@ def damage_and_mask(x: Tensor, seeds: Tensor | None = None) -> tuple[Tensor, Ten
         seeds = torch.randint(2**62, (len(x),))
     pictures = x.detach().permute(0, 2, 3, 1).float().cpu().numpy()
     aged = [_age(picture, np.random.default_rng(seed)) for picture, seed in zip(pictures, seeds.tolist(), strict=True)]
-    damaged = torch.from_numpy(np.stack([picture for picture, _ in aged])).permute(0, 3, 1, 2)
-    mask = torch.from_numpy(np.stack([mask for _, mask in aged]))[:, None]
-    return damaged.to(x), mask.to(x)
+    damaged, toned, mask = (torch.from_numpy(np.stack(part)).to(x) for part in zip(*aged, strict=True))
+    return damaged.permute(0, 3, 1, 2), toned.permute(0, 3, 1, 2), mask[:, None]
 
 
-def _age(x: Rgb, rng: Random) -> tuple[Rgb, Plane]:
-    mask = np.zeros(x.shape[:2], np.float32)
+def _age(x: Rgb, rng: Random) -> tuple[Rgb, Rgb, Plane]:
+    toned, mask = x, np.zeros(x.shape[:2], np.float32)
     draw = rng.random()
     if draw < UNTOUCHED:
-        return x, mask
+        return x, toned, mask
     strength = rng.uniform(0.1, 0.35) if draw < UNTOUCHED + LIGHT else rng.uniform(0.35, 1)
-    x = _changed(x, EXPOSED + FADED, rng, strength)
+    x, toned = _changed(x, toned, EXPOSED + FADED, rng, strength)
     for mark, probability in MARKED:
         if rng.random() < probability:
             x, destroyed = mark(x, rng, strength)
             mask = np.maximum(mask, destroyed)
-    x = _changed(x, AGED, rng, strength)
-    return x, mask
+    x, toned = _changed(x, toned, AGED, rng, strength)
+    return x, toned, mask
 
 
-def _changed(x: Rgb, changes: tuple[tuple[Change, float], ...], rng: Random, strength: float) -> Rgb:
+def _changed(
+    x: Rgb, toned: Rgb, changes: tuple[tuple[Change, float], ...], rng: Random, strength: float
+) -> tuple[Rgb, Rgb]:
+    """All changes made to x, and those of tones to `toned`, with the same random numbers."""
     for change, probability in changes:
         if rng.random() < probability:
+            if change.__module__ == tone.__name__:
+                toned = np.clip(change(toned, deepcopy(rng), strength), 0, 1)
             x = np.clip(change(x, rng, strength), 0, 1)
-    return x
+    return x, toned

@@ -48,7 +48,7 @@ def run(
     Raises:
         typer.Exit: something failed.
     """
-    from translate.cli import progress
+    from translate.cli import interrupt, progress
 
     translator, pictures, videos = options.translator, options.pictures, options.videos
     container = ".mkv" if options.codec in ("prores", "ffv1") else None
@@ -94,6 +94,7 @@ def run(
     ready = stages[0] if len(stages) == 1 else engine.Chain(stages)
     if ready.scale != scale:
         raise UnknownModelError(f"{weights[-1]} enlarges ×{ready.scale}, not ×{scale}; choose other weights")
+    interrupt.check()
     frames.clean({options.frames_out} if options.frames_out else {job.target.parent for job in plan.jobs})
     made_by = {
         "--weights": " ".join(hashlib.sha256(path.read_bytes()).hexdigest() for path in paths),

@@ -1,5 +1,8 @@
 """The command line: `translate COMMAND …`. Exit codes: 0 done, 1 something failed, 2 wrong usage, 130 interrupted."""
 
+from translate.cli import interrupt  # the first of all, as it hears Ctrl-C
+
+# isort: split
 import contextlib
 import gc
 import os
@@ -49,11 +52,13 @@ def _root(
 
 def main() -> NoReturn:
     """Run the command line; always raises SystemExit."""
+    interrupt.listen()
     gc.set_threshold(50_000)  # what torch loads is no garbage: a tenth of the start-up went into looking for some
     for stream in (sys.stdout, sys.stderr):  # a file name may hold what the terminal cannot show
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         code = app(standalone_mode=False) or 0
+        interrupt.check()
     except TranslateError as error:
         print(f"translate: {error}", file=sys.stderr)
         code = 2 if isinstance(error, InputError) else 1
@@ -70,8 +75,7 @@ def main() -> NoReturn:
         error.show()  # what Typer's parser says about a wrong command line
         code = 2
     if code == 130:  # some versions of Typer return it themselves
-        again = "add --resume to the same command" if "train" in sys.argv[1:2] else "run the same command again"
-        print(f"translate: interrupted; {again} to go on", file=sys.stderr)
+        interrupt.say()
     sys.exit(code)
 
 

@@ -65,9 +65,11 @@ def sample(
 
     path, _ = registry.find(weights)
     from translate import checkpoints, sampling  # here, as they import torch
+    from translate.cli import interrupt
     from translate.device import choose_device
 
     network: Any = checkpoints.load_from_noise(path).to(choose_device(device).value)
+    interrupt.check()
     label = sampling.class_index(network, class_) if class_ is not None else None
 
     def draw(seed: int, count: int, labels: list[int], bound: float | None) -> "Iterator[Pixels]":

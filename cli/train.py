@@ -133,8 +133,10 @@ def _estimate(steps: "Iterator[Step]", number: int, device: str) -> None:
 
 def _show(steps: "Iterator[Step]", out: Path, resume: bool, tensorboard: bool) -> None:
     """Run a recipe: a line whenever it saves and every ten seconds, with mean losses, rate and time left."""
+    from translate.cli import interrupt
     from translate.train.distributed import is_first
 
+    interrupt.check()
     if not resume and (out / "checkpoint.pt").exists():
         raise InputError(f"{out} holds a run already; go on with --resume, or choose another --out")
     sums: dict[str, float] = defaultdict(float)

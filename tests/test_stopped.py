@@ -65,6 +65,24 @@ def test_interrupt(photos: Path, table: Path) -> None:
     assert err == "translate: interrupted; run the same command again to go on\n"
 
 
+@pytest.mark.parametrize(
+    ("module", "caught"), [("torch", "KeyboardInterrupt"), ("cv2", "KeyboardInterrupt"), ("typer", "ValueError")]
+)
+def test_interrupted_while_libraries_are_imported(module: str, caught: str, photos: Path, table: Path) -> None:
+    """Some swallow it, and at the first ones nothing that could catch it runs yet."""
+    stop = (
+        f"import signal\nclass Swallows:\n    def find_spec(name, *_):\n        if name == {module!r}:\n"
+        "            sys.meta_path.remove(Swallows)\n"
+        "            try:\n                signal.raise_signal(signal.SIGINT)\n"
+        f"            except {caught}:\n                pass\nsys.meta_path.insert(0, Swallows)"
+    )
+    process = script(*NIGHT, "photos", first=f"{shelved(table)}\n{stop}")
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err == "translate: interrupted; run the same command again to go on\n"
+    assert not Path("photos-night").exists()
+
+
 def test_interrupted_training(run: Run, photos: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr("translate.train.srgan.train", lambda *_, **__: signal.raise_signal(signal.SIGINT))
     ran = run("train", "srgan", "--hr", "photos", "--out", "runs")

@@ -28,7 +28,7 @@ def test_cut_short(name: str, run: Run) -> None:
     Path(name).write_bytes(data[: len(data) * 6 // 10])
     ran = run(*NIGHT, name)
     assert (ran.code, ran.counts) == (1, (0, 0, 1))
-    target = f"{Path(name).stem}-night{Path(name).suffix}"
+    target = f"{Path(name).stem}-night-incomplete{Path(name).suffix}"
     assert f"is cut short: what could be read of it is in {target}; copy or download it again" in ran.failures[0]
     readable = len(times(target))
     assert 12 < readable < 40
@@ -47,8 +47,35 @@ def test_damaged_in_the_middle(run: Run) -> None:
     path.write_bytes(data)
     ran = run(*NIGHT, "hurt.mp4")
     assert ran.code == 1
-    assert "holds parts that cannot be decoded: what could be read of it is in hurt-night.mp4" in ran.failures[0]
-    assert 20 <= len(times("hurt-night.mp4")) <= 40
+    assert "holds parts that cannot be decoded: what could be read of it is in hurt-night-incomplete" in ran.failures[0]
+    assert 20 <= len(times("hurt-night-incomplete.mp4")) <= 40
+
+
+def test_the_final_name_means_whole(run: Run) -> None:
+    whole = video("whole.mp4", 24, movflags="frag_keyframe+empty_moov").read_bytes()
+    path = Path("drive.mp4")
+    path.write_bytes(whole[: len(whole) // 2])
+    for _ in range(2):  # it is tried again
+        ran = run(*NIGHT, "drive.mp4")
+        assert (ran.code, ran.counts) == (1, (0, 0, 1))
+        assert "what could be read of it is in drive-night-incomplete.mp4" in ran.failures[0]
+        assert sorted(path.name for path in Path().glob("*night*")) == ["drive-night-incomplete.mp4"]
+        assert 0 < len(times("drive-night-incomplete.mp4")) < 24
+    path.write_bytes(whole)
+    ran = run(*NIGHT, "drive.mp4")
+    assert (ran.code, ran.counts) == (0, (1, 0, 0))
+    assert sorted(path.name for path in Path().glob("*night*")) == ["drive-night.mp4"]
+    assert len(times("drive-night.mp4")) == 24
+    path.write_bytes(whole[: len(whole) // 2])
+    assert run(*NIGHT, "drive.mp4", "--overwrite").code == 1
+    assert len(times("drive-night.mp4")) == 24  # nothing whole is lost to a damaged source
+
+
+def test_a_source_named_as_an_incomplete_one_is_not_touched(run: Run) -> None:
+    before = video("drive-incomplete.mp4").read_bytes()
+    ran = run(*NIGHT, "drive-incomplete.mp4", "--out", "drive.mp4")
+    assert (ran.code, Path("drive-incomplete.mp4").read_bytes() == before) == (1, True)
+    assert "drive-incomplete.mp4, where a part of it would go, is in use; rename one" in ran.failures[0]
 
 
 def only_sound(name: str) -> None:

@@ -33,6 +33,11 @@ class Job:
         except OSError:  # a name that is too long, a folder that is closed: writing says so
             return False
 
+    @property
+    def incomplete(self) -> Path:
+        """Where a video goes instead whose source is damaged, so that the target is always a whole one."""
+        return self.target.with_stem(f"{self.target.stem}-incomplete")
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -178,12 +183,15 @@ def _without_collisions(jobs: list[Job]) -> Iterator[Job]:
     """Mark jobs whose target another job has, or is a source: no output may overwrite either."""
     taken: dict[str, Path] = {}
     sources = {realpath(job.source) for job in jobs}
+    used = sources | {realpath(job.target) for job in jobs}
     for job in jobs:
         target = realpath(job.target)
         if job.problem:
             yield job
         elif target in sources:
             yield replace(job, problem=f"its output {shown(job.target)} is one of the inputs; choose another --out")
+        elif formats.is_video(job.source) and realpath(job.incomplete) in used:
+            yield replace(job, problem=f"{shown(job.incomplete)}, where a part of it would go, is in use; rename one")
         elif target not in taken:
             taken[target] = job.source
             yield job

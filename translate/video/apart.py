@@ -76,6 +76,7 @@ def run(translator: Ready, job: Job, options: Options) -> Iterator[Progress | Do
         (job.target / _MEMORY).unlink(missing_ok=True)
         message = f"{video.given} frames in, {len(times)} pictures out, of which {made} were made now"
         if video.problem or video.lost:
-            message = f"{video.problem or 'holds parts that cannot be decoded'}: {message}; copy or download it again"
+            problem = video.problem or "holds parts that cannot be decoded"
+            message = f"{problem}: {message}; copy or download it again, and add --overwrite then"
         status: Literal["failed", "done"] = "failed" if video.problem or video.lost else "done"
         yield Done(job.source, job.target, status, message, time.perf_counter() - began)

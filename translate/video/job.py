@@ -4,7 +4,9 @@ import errno
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 
@@ -85,9 +87,16 @@ def _made(translator: Ready, job: Job, options: Options) -> Iterator[Progress | 
                 what = "holds no frames that can be decoded" if whole else "has no frames there"
                 advice = "copy or download it again" if video.problem or video.lost else "nothing was made"
                 raise VideoError(f"{what}; {advice}")
-            kept = _joined(job, video, work, options)
+            problem = _problem(video, work)
+            path = job.incomplete if problem else job.target
+            kept = _joined(path, video, work, options)
+            if not problem and not job.source.is_dir():
+                with suppress(OSError):  # it is not there, mostly
+                    job.incomplete.unlink()
             seconds = time.perf_counter() - began
-            problem, told = _summary(video, work, kept, (work.count - resumed) / seconds, job)
+            told = _summary(video, work, kept, (work.count - resumed) / seconds)
+            if problem:
+                told.insert(0, f"{problem}: what could be read of it is in {shown(path)}; copy or download it again")
             message = "; ".join([*told, *_changed(video, codec, name), *kept.notes])
             yield Done(job.source, job.target, "failed" if problem else "done", message, seconds)
 
@@ -108,20 +117,22 @@ def _encoder(
     return write.chosen(options.codec, video.bits, options.crf, options.preset, (width, height) if gpu else None)
 
 
-def _summary(video: Video | Stills, work: Work, kept: Kept, rate: float, job: Job) -> tuple[str, list[str]]:
-    """What is wrong with the source, if anything is, and what to tell at the end."""
+def _problem(video: Video | Stills, work: Work) -> str:
+    """What is wrong with the source, if anything is."""
+    lost = video.lost or any(part.lost for part in work.parts)
+    return video.problem or ("holds parts that cannot be decoded" if lost else "")
+
+
+def _summary(video: Video | Stills, work: Work, kept: Kept, rate: float) -> list[str]:
+    """What to tell at the end."""
     frames = video.given + work.resumed
     told = [f"{frames} frames in, {work.count} frames out at {rate:.2f} frames/s"]
     told += [f"kept {', '.join(kept.streams) or 'no other streams, as there are none'}"]
     told += dict.fromkeys([note for part in work.parts for note in part.notes] + list(video.notes))
-    lost = video.lost or any(part.lost for part in work.parts)
-    problem = video.problem or ("holds parts that cannot be decoded" if lost else "")
-    if problem:
-        told.insert(0, f"{problem}: what could be read of it is in {shown(job.target)}; copy or download it again")
-    return problem, told
+    return told
 
 
-def _joined(job: Job, video: Video | Stills, work: Work, options: Options) -> Kept:
+def _joined(target: Path, video: Video | Stills, work: Work, options: Options) -> Kept:
     """Put the output together under a temporary name and rename it; then the segments can go."""
     cut = None
     if options.start is not None or options.end is not None:
@@ -132,9 +143,9 @@ def _joined(job: Job, video: Video | Stills, work: Work, options: Options) -> Ke
         shift = round(cut.start / video.time_base)
         parts = [replace(part, times=[(pts - shift, duration) for pts, duration in part.times]) for part in parts]
     path = work.folder / "joined.part"
-    format = mux.FORMATS[job.target.suffix.lower()]
+    format = mux.FORMATS[target.suffix.lower()]
     kept = mux.join(path, format, parts, video.time_base, video.colour, video.aspect, video.others, video.main, cut)
-    path.replace(job.target)
+    path.replace(target)
     work.remove()
     return kept
 

@@ -1,0 +1,46 @@
+"""Ctrl-C: some libraries swallow it while they are imported, so it is noted, and raised again where that is over."""
+
+import os
+import signal
+import sys
+from typing import NoReturn
+
+_noted = False
+
+
+def say() -> None:
+    """The line that an interrupted command ends with."""
+    again = "add --resume to the same command" if "train" in sys.argv[1:2] else "run the same command again"
+    print(f"translate: interrupted; {again} to go on", file=sys.stderr, flush=True)
+
+
+def listen() -> None:
+    """From now on it raises KeyboardInterrupt, and is noted; a process that was made deaf to it stays so."""
+    global _noted
+    _noted = False
+    _hear(_note)
+
+
+def check() -> None:
+    """Raise the KeyboardInterrupt that a library has swallowed."""
+    if _noted:
+        raise KeyboardInterrupt
+
+
+def _hear(handler: "signal._HANDLER") -> None:
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, handler)
+
+
+def _note(*_: object) -> NoReturn:
+    global _noted
+    _noted = True
+    raise KeyboardInterrupt
+
+
+def _end(*_: object) -> NoReturn:
+    say()
+    os._exit(130)
+
+
+_hear(_end)  # while the command line itself is imported, and nothing is begun

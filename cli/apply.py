@@ -121,6 +121,9 @@ def _to(task: str, src: list[Path], to: str | None, options: Options) -> None:
     if to is None and options.weights is None:
         raise InputError("say what to turn the pictures into, with --to or --weights")
     weights = _weights(task, options, target=to)
+    entry = registry.entries().get(weights)
+    if to and entry and entry.task == task and entry.target not in (None, to):
+        raise InputError(f"--to {to} and --weights {weights} contradict each other; choose one")
     run(src, to or Path(weights).stem, [weights], options)
 
 

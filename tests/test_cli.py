@@ -237,6 +237,13 @@ def test_weights_that_enlarge_are_not_for_other_commands(run: Run, photos: Path)
 # What is said
 
 
+def test_to_and_weights_must_agree(run: Run, photos: Path) -> None:
+    ran = run(*NIGHT, "photos", "--weights", "cyclegan-day")
+    said = "translate: --to night and --weights cyclegan-day contradict each other; choose one\n"
+    assert (ran.code, ran.out, ran.err) == (2, "", said)
+    assert run(*NIGHT, "photos", "--weights", "cyclegan-night", "--dry-run").code == 0
+
+
 def test_twice_with_weights_of_that_factor(run: Run, photo: Photo) -> None:
     photo(Path("in/a.png"), 9, 7)
     save_weights(Path("x2.safetensors"), SRResNet(4, 1, 2, "direct"))

@@ -145,7 +145,12 @@ class Checkpoint:
         torch.set_rng_state(state["random"])
         if "random_cuda" in state and torch.cuda.is_available():
             torch.cuda.set_rng_state(state["random_cuda"])
-        return int(state["step"])
+        step, steps = int(state["step"]), self.config["steps"]
+        if step >= steps:
+            log.info("%s is at step %d of %d already; raise --steps to go on", self.path.parent, step, steps)
+        else:
+            log.info("%s goes on after step %d of %d", self.path.parent, step, steps)
+        return step
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -219,7 +219,10 @@ def test_made_sources_depend_on_the_seed_of_each_picture(photos: Path) -> None:
         ({"a": "x"}, "give the pairs in one way"),
         ({"pairs": "x", "photos": ("y",)}, "give the pairs in one way"),
         ({"pairs": "x", "size": 96, "load": (96, 96)}, "must be a power of two for a U-Net"),
-        ({"pairs": "x", "load": (128, 286)}, "--load 128 286 must not be below it"),
+        ({"pairs": "x", "load": (128, 286)}, "^--load 128 286 must not be below --size 256$"),
+        ({"pairs": "x", "load": (300, 286)}, "^--load 300 286 must have the smaller side first$"),
+        ({"pairs": "x", "size": 250}, "^--size 250 must be a power of two for a U-Net; or take --generator resnet$"),
+        ({"pairs": "x", "size": 250, "generator": "resnet"}, "^--size 250 must be a multiple of 4$"),
     ],
 )
 def test_wrong_options_of_pix2pix(options: dict[str, Any], message: str) -> None:

@@ -176,7 +176,7 @@ def test_pairs_without_a_partner_are_an_error(tmp_path: Path) -> None:
     a, b = numbered(tmp_path / "a", "xyz", 10), numbered(tmp_path / "b", "xyw", 200)
     with pytest.raises(TrainingError, match=r"2 images have no partner of their name in .*, w for one"):
         pairs.of_two_folders(a, b, 16, (16, 16))
-    with pytest.raises(TrainingError, match="the same folder is given twice"):
+    with pytest.raises(InputError, match="the same folder is given twice"):
         pairs.of_two_folders(a, a, 16, (16, 16))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from translate.errors import TrainingError
+from translate.errors import InputError, TrainingError
 from translate.train.distributed import is_first
 from translate.train.guard import diverged
 
@@ -137,7 +137,7 @@ class Checkpoint:
         saved = state.get("config", {})
         for name, value in self.config.items():
             if name not in ("steps", "gan_steps") and saved.get(name, value) != value:  # an older version lacks some
-                raise TrainingError(
+                raise InputError(
                     f"{self.path} was made with {name}={saved.get(name)}, not {value}; "
                     "resume with the options that it was started with"
                 )
@@ -156,7 +156,7 @@ class Checkpoint:
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """Read a training checkpoint to the CPU, tensors and plain values only."""
     if not path.is_file():
-        raise TrainingError(f"{path} does not exist; there is nothing to resume")
+        raise InputError(f"{path} does not exist; name a checkpoint.pt of a run")
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises half a dozen types for a damaged file

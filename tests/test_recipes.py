@@ -163,6 +163,7 @@ def test_too_few_images_are_an_error(two: CycleGAN, one: SRGAN, tmp_path: Path) 
         next(run(replace(two, b=str(few)), tmp_path / "out"))
     with pytest.raises(TrainingError, match="few: 1 usable images; at least 2 are needed"):
         next(run(replace(one, hr=(str(few),)), tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_the_judges_see_is_moved_and_of_one_size() -> None:

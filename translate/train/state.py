@@ -104,6 +104,7 @@ class Checkpoint:
     def __init__(self, folder: Path, config: dict[str, Any], parts: dict[str, Any], minutes: float) -> None:
         self.path, self.config, self.parts, self.minutes = folder / CHECKPOINT, config, parts, minutes
         self.last = time.monotonic()
+        folder.mkdir(parents=True, exist_ok=True)  # not before: a start that fails leaves nothing
         for name, part in parts.items():
             if isinstance(part, nn.Module):
                 weights = sum(parameter.numel() for parameter in part.parameters())

@@ -17,11 +17,11 @@ Paths = Annotated[list[Path], typer.Argument(help="Folders, pictures or videos."
 @with_options
 def cyclegan(
     src: Sources,
-    to: Annotated[str | None, typer.Option(help="What to turn them into: night, day …")] = None,
+    to: Annotated[str | None, typer.Option(help="What to turn them into: night, day, zebra, horse …")] = None,
     *,
     options: Options,
 ) -> None:
-    """Turn photographs into another kind: day into night, night into day.
+    """Turn photographs into another kind: day into night, horses into zebras, and back.
 
     Every picture keeps its size. A folder is mirrored; what is there already is skipped. A video keeps all its frames,
     their times, sound and subtitles, and goes on where it was stopped.

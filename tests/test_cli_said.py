@@ -1,5 +1,6 @@
 """The command line as a user meets it: what it says."""
 
+import inspect
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -8,13 +9,20 @@ from typing import Any
 import pytest
 import torch
 
-from translate.cli import progress
+from translate.cli import apply, progress
+from translate.weights import registry
 
 pytestmark = pytest.mark.usefixtures("inside")
 
 
 Run = Callable[..., Any]
 NIGHT = ("cyclegan", "--to", "night", "--src")
+
+
+def test_help_names_every_target_that_is_shipped() -> None:
+    shown = str(inspect.signature(apply.cyclegan).parameters["to"]) + str(apply.cyclegan.__doc__)
+    shipped = {entry.target for entry in registry.shipped().values() if entry.task == "cyclegan"}
+    assert all(str(target) in shown for target in shipped)
 
 
 def test_weights_list_and_info(run: Run) -> None:

@@ -69,6 +69,9 @@ def run(
     report = progress.Report(len(plan.jobs), json=options.json)
     for output in plan.outputs:
         report.say(f"output: {frames.shown(output)}")
+    if unread := frames.passed_over(sources):
+        counts = ", ".join(f"{count} {suffix}" for suffix, count in unread.items())
+        report.say(f"passed over, as they cannot be read: {counts}; save them as PNG, TIFF or MP4 to take them along")
     if options.dry_run:
         for job in plan.jobs:
             report.planned(job, options.overwrite)

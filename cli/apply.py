@@ -17,11 +17,11 @@ Paths = Annotated[list[Path], typer.Argument(help="Folders, pictures or videos."
 @with_options
 def cyclegan(
     src: Sources,
-    to: Annotated[str | None, typer.Option(help="What to turn them into: night, day …")] = None,
+    to: Annotated[str | None, typer.Option(help="What to turn them into: night, day, zebra, horse …")] = None,
     *,
     options: Options,
 ) -> None:
-    """Turn photographs into another kind: day into night, night into day.
+    """Turn photographs into another kind: day into night, horses into zebras, and back.
 
     Every picture keeps its size. A folder is mirrored; what is there already is skipped. A video keeps all its frames,
     their times, sound and subtitles, and goes on where it was stopped.
@@ -126,6 +126,9 @@ def _to(task: str, src: list[Path], to: str | None, options: Options) -> None:
     if to is None and options.weights is None:
         raise InputError("say what to turn the pictures into, with --to or --weights")
     weights = _weights(task, options, target=to)
+    entry = registry.entries().get(weights)
+    if to and entry and entry.task == task and entry.target not in (None, to):
+        raise InputError(f"--to {to} and --weights {weights} contradict each other; choose one")
     run(src, to or Path(weights).stem, [weights], options)
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import os
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -68,10 +69,17 @@ def run(
     report = progress.Report(len(plan.jobs), json=options.json)
     for output in plan.outputs:
         report.say(f"output: {frames.shown(output)}")
+    if unread := frames.passed_over(sources):
+        counts = ", ".join(f"{count} {suffix}" for suffix, count in unread.items())
+        report.say(f"passed over, as they cannot be read: {counts}; save them as PNG, TIFF or MP4 to take them along")
     if options.dry_run:
         for job in plan.jobs:
             report.planned(job, options.overwrite)
         raise typer.Exit(int(any(job.problem for job in plan.jobs)))
+    option = "--frames-out" if options.frames_out else "--video-out" if options.video_out else "--out"
+    if options.overwrite or not all(job.made for job in plan.jobs):
+        for output in plan.outputs:
+            _check_writable(output, option)
 
     from translate import checkpoints, engine  # here, as they import torch
     from translate.models.colour import matched
@@ -136,6 +144,16 @@ def _together(sources: list[Path], options: Options) -> frames.Plan:
     if sound and target.exists() and sound.samefile(target):
         raise InputError(f"--audio-from and --video-out are both {frames.shown(sound)}; choose another --video-out")
     return frames.Plan((target,), (frames.Job(sources[0], target),))
+
+
+def _check_writable(output: Path, option: str) -> None:
+    """Find out before the work whether there is a folder to write to, or to make one in."""
+    output = output.absolute()
+    place = next(place for place in (output, *output.parents) if os.access(place, os.F_OK))
+    if place == output and place.is_file():  # it is replaced
+        place = place.parent
+    if not place.is_dir() or not os.access(place, os.W_OK):
+        raise InputError(f"cannot write to {frames.shown(place)}; choose another {option}")
 
 
 def _is_video(job: "Job") -> bool:

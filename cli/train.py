@@ -59,6 +59,8 @@ def _recipe(module: str, config: type[options.Run]) -> None:
         with processes(device):
             logging.basicConfig(format="%(message)s")
             logging.getLogger("translate").setLevel(logging.INFO if is_first() else logging.ERROR)
+            if resume and not (out / "checkpoint.pt").is_file():
+                raise InputError(f"{out} holds no run to go on with; leave out --resume, or choose another --out")
             if dry_run:
                 with tempfile.TemporaryDirectory() as empty:
                     _estimate(train(chosen, Path(empty), init=init), chosen.steps, device)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from translate.checkpoints import load
-from translate.errors import CheckpointError
+from translate.errors import CheckpointError, TranslateError
 
 
 class PublicBlock(nn.Module):
@@ -98,9 +98,9 @@ def saved(folder: Path, content: object, name: str = "net.pth", **options: bool)
     return folder / name
 
 
-def refusal(path: Path) -> str:
+def refusal(path: Path, error: type[TranslateError] = CheckpointError) -> str:
     """What `load` says when it refuses; always one line that names the file."""
-    with pytest.raises(CheckpointError) as caught:
+    with pytest.raises(error) as caught:
         load(path)
     message = str(caught.value)
     assert "\n" not in message

@@ -99,6 +99,39 @@ def test_full_disk(run: Run, photos: Path, monkeypatch: Any) -> None:
     assert run(*NIGHT, "photos").counts == (1, 2, 0)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "option"),
+    [
+        ("--to night --src photos --out closed/a/b", "--out"),
+        ("--to night --src photos/a.png --out closed/a.png", "--out"),
+        ("--to night --src photos --video-out closed/a.mp4 --fps 25", "--video-out"),
+        ("--to night --src drive.mp4 --frames-out closed/new", "--frames-out"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_found_before_the_work(
+    arguments: str, option: str, run: Run, photos: Path, monkeypatch: Any
+) -> None:
+    Path("closed").mkdir()
+    Path("drive.mp4").touch()
+    real = os.access  # the superuser may write everywhere
+
+    def access(path: Path, mode: int) -> bool:
+        return real(path, mode) and not (mode == os.W_OK and path.name == "closed")
+
+    monkeypatch.setattr(os, "access", access)
+    ran = run("cyclegan", *arguments.split())
+    said = f"translate: cannot write to {Path('closed').absolute()}; choose another {option}\n"
+    assert (ran.code, ran.err, made("closed")) == (2, said, [])
+    assert "cyclegan-night on" not in ran.out  # no network was loaded
+    assert run("cyclegan", *arguments.split(), "--dry-run").code == 0
+
+
+def test_an_output_below_a_file(run: Run, photos: Path) -> None:
+    Path("notes.txt").touch()
+    ran = run(*NIGHT, "photos", "--out", "notes.txt/night")
+    assert (ran.code, ran.err.endswith("notes.txt; choose another --out\n")) == (2, True)
+
+
 def test_a_folder_that_cannot_be_made(run: Run, photos: Path) -> None:
     Path("out").mkdir()
     Path("out/deep er").write_text("in the way")
@@ -171,20 +204,20 @@ class Code:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "said", "code"),
     [
-        ("cut.safetensors", "is truncated"),
-        ("object.pth", "holds Python objects, which could run code"),
-        ("other.safetensors", "fits no known network"),
-        ("nowhere.pth", "is missing"),
+        ("cut.safetensors", "is truncated", 1),
+        ("object.pth", "holds Python objects, which could run code", 1),
+        ("other.safetensors", "fits no known network", 1),
+        ("nowhere.pth", "is missing", 2),
     ],
 )
-def test_bad_checkpoints(name: str, said: str, run: Run, photos: Path, shelf: Path) -> None:
+def test_bad_checkpoints(name: str, said: str, code: int, run: Run, photos: Path, shelf: Path) -> None:
     Path("cut.safetensors").write_bytes((shelf / "tiny-x4.safetensors").read_bytes()[:-50])
     torch.save({"weight": torch.ones(2), "more": Code()}, "object.pth")
     save_file({"linear.weight": torch.ones(2, 2)}, "other.safetensors")
     ran = run(*NIGHT, "photos", "--weights", name)
-    assert (ran.code, len(ran.err.splitlines())) == (1, 1)
+    assert (ran.code, len(ran.err.splitlines())) == (code, 1)
     assert ran.err.startswith(f"translate: {name} {said}")
     assert not Path("ran").exists()
     assert not Path("photos-night").exists()

@@ -12,6 +12,7 @@ from public_networks import PublicCycleGan, PublicSrResNet, refusal, saved
 from safetensors.torch import save_file
 from torch import nn
 
+from translate.errors import InputError
 from translate.models.cyclegan import ResnetGenerator
 from translate.models.srgan import SRResNet
 
@@ -79,11 +80,11 @@ def test_torchs_own_warnings_are_kept_quiet(tmp_path: Path) -> None:
 
 
 def test_missing_folder_and_suffix(tmp_path: Path) -> None:
-    assert "is missing" in refusal(tmp_path / "net.pth")
+    assert "is missing" in refusal(tmp_path / "net.pth", InputError)
     (tmp_path / "folder.pth").mkdir()
-    assert "is a folder" in refusal(tmp_path / "folder.pth")
+    assert "is a folder" in refusal(tmp_path / "folder.pth", InputError)
     (tmp_path / "net.jpg").write_bytes(b"x")
-    assert "known are .safetensors, .pth" in refusal(tmp_path / "net.jpg")
+    assert "known are .safetensors, .pth" in refusal(tmp_path / "net.jpg", InputError)
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])

@@ -173,6 +173,23 @@ def test_kinds_of_pixels(mode: str, command: tuple[str, ...], run: Run, photo: P
         assert result.pixels.max() > 40_000
 
 
+def test_what_a_format_cannot_hold_is_said(run: Run, photo: Photo) -> None:
+    photo(Path("in/clear.png"), mode="RGBA")
+    photo(Path("in/plain.png"))
+    with Image.open(photo(Path("in/opaque.png"))) as image:
+        image.convert("RGBA").save("in/opaque.png")  # has nothing to lose
+    images.write("in/z.png", images.Picture(np.full((20, 28, 3), 257, np.uint16), np.zeros((20, 28), np.uint16)))
+    alpha, deep = "alpha is lost: JPEG has none; ", "16 bit became 8: {} has no more; "
+    for suffix, clear, z in (("jpg", alpha, alpha + deep), ("webp", "", deep), ("png", "", "")):
+        said = [
+            f"done: in/{name}.png: {words.format(suffix.upper().replace('JPG', 'JPEG'))}--format png keeps it"
+            for name, words in (("clear", clear), ("z", z))
+            if words
+        ]
+        ran = run(*NIGHT, "in", "--format", suffix, "--out", suffix)
+        assert (ran.code, [line for line in ran.lines if line.startswith("done: ")]) == (0, said)
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1, 5000), (5000, 1)])
 def test_tiny_and_narrow(shape: tuple[int, int], run: Run, photo: Photo) -> None:
     photo(Path("a.png"), *shape)
@@ -235,6 +252,13 @@ def test_weights_that_enlarge_are_not_for_other_commands(run: Run, photos: Path)
 
 
 # What is said
+
+
+def test_to_and_weights_must_agree(run: Run, photos: Path) -> None:
+    ran = run(*NIGHT, "photos", "--weights", "cyclegan-day")
+    said = "translate: --to night and --weights cyclegan-day contradict each other; choose one\n"
+    assert (ran.code, ran.out, ran.err) == (2, "", said)
+    assert run(*NIGHT, "photos", "--weights", "cyclegan-night", "--dry-run").code == 0
 
 
 def test_twice_with_weights_of_that_factor(run: Run, photo: Photo) -> None:

@@ -1,5 +1,6 @@
 """The command line as a user meets it: what it says."""
 
+import inspect
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -8,13 +9,20 @@ from typing import Any
 import pytest
 import torch
 
-from translate.cli import progress
+from translate.cli import apply, progress
+from translate.weights import registry
 
 pytestmark = pytest.mark.usefixtures("inside")
 
 
 Run = Callable[..., Any]
 NIGHT = ("cyclegan", "--to", "night", "--src")
+
+
+def test_help_names_every_target_that_is_shipped() -> None:
+    shown = str(inspect.signature(apply.cyclegan).parameters["to"]) + str(apply.cyclegan.__doc__)
+    shipped = {entry.target for entry in registry.shipped().values() if entry.task == "cyclegan"}
+    assert all(str(target) in shown for target in shipped)
 
 
 def test_weights_list_and_info(run: Run) -> None:
@@ -30,6 +38,15 @@ def test_weights_list_and_info(run: Run) -> None:
     ran = run("weights", "info", "tiny-x4")
     assert "# tiny-x4\n\nnothing learnt" in ran.out
     assert "sha256" in ran.out
+
+
+def test_pictures_of_a_kind_that_is_not_read_are_counted(run: Run, photos: Path) -> None:
+    for name in ("a.HEIC", "deep er/b.heic", "c.CR2", ".hidden.nef", "notes.txt", "d.json"):
+        (photos / name).touch()
+    ran = run(*NIGHT, "photos", "--dry-run")
+    said = "passed over, as they cannot be read: 1 .cr2, 2 .heic; save them as PNG, TIFF or MP4 to take them along"
+    assert (ran.code, ran.lines[1]) == (0, said)
+    assert "passed over" not in run(*NIGHT, "photos/a.png", "--dry-run").out
 
 
 def test_a_card_that_is_missing(run: Run, table: Path) -> None:

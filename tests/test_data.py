@@ -181,6 +181,20 @@ def test_a_dry_run_says_what_is_kept(run: Callable[..., Any], tmp_path: Path, ca
     assert not (tmp_path / "out").exists()
 
 
+def test_resuming_says_where_the_run_is(
+    run: Callable[..., Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder, out = save_images(tmp_path / "hr", 2), tmp_path / "out"
+    tiny = ["--hr", folder, "--out", out, "--patch", 8, "--width", 4, "--blocks", 1, "--batch", 2, "--device", "cpu"]
+    for more in ([], ["--dry-run"]):
+        ran = run("train", "srgan", *tiny, "--resume", *more)
+        assert (ran.code, f"{out} holds no run to go on with" in ran.err, out.exists()) == (2, True, False)
+    assert run("train", "srgan", *tiny, "--steps", 2).code == 0
+    for steps, said in ((2, "is at step 2 of 2 already; raise --steps to go on"), (3, "goes on after step 2 of 3")):
+        assert run("train", "srgan", *tiny, "--resume", "--steps", steps).code == 0
+        assert f"{out} {said}" in caplog.text
+
+
 def test_scalars_are_there_when_the_run_ends(run: Callable[..., Any], tmp_path: Path) -> None:
     event_files = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     folder, out = save_images(tmp_path / "hr", 2), tmp_path / "out"

@@ -190,6 +190,18 @@ def test_domain_tells_red_from_blue(run: Run, quick: None, tested: bool) -> None
 
 
 @needs_features
+def test_domain_counts_what_is_held_back_when_it_has_too_few(run: Run, quick: None) -> None:
+    for name, count in (("a", 13), ("b", 12), ("fake", 1), ("few", 6), ("others", 6)):
+        coloured(name, (80, 80, 80), count)
+    domain = ("evaluate", "domain", "--train-a", "a", "--fake", "fake", "--train-b")
+    ran = run(*domain, "b")
+    said = "b has 12 images: 9 usable ones to learn from, and 3 held back for testing; at least 13 are needed in all"
+    assert (ran.code, ran.err) == (1, f"translate: {said}\n")
+    ran = run(*domain, "few", "--test-a", "others", "--test-b", "b")
+    assert (ran.code, ran.err) == (1, "translate: few has 6 usable images; at least 10 are needed\n")
+
+
+@needs_features
 def test_domain_says_when_its_judge_is_not_to_be_believed(run: Run, quick: None) -> None:
     for name in ("a", "b", "fake"):
         coloured(name, (80, 80, 80), 13, seed=ord(name[0]))

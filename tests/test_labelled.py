@@ -9,7 +9,7 @@ import pytest
 import torch
 from runs import blobs
 
-from translate.errors import TrainingError
+from translate.errors import InputError, TrainingError
 from translate.train import files
 from translate.train.labelled import Pictures
 
@@ -91,7 +91,7 @@ def test_folders_that_do_not_fit(tmp_path: Path, photo: Photo) -> None:
     photo(tmp_path / "set" / "cat" / "c.png", 20, 20)
     with pytest.raises(TrainingError, match=r"one a class, and [ab]\.png beside them"):
         Pictures(tmp_path / "set", 16)
-    with pytest.raises(TrainingError, match="neither a folder nor"):
+    with pytest.raises(InputError, match="neither a folder nor"):
         Pictures(tmp_path / "nothing")
 
 

@@ -179,7 +179,7 @@ def test_pairs_without_a_partner_are_an_error(tmp_path: Path) -> None:
     a, b = numbered(tmp_path / "a", "xyz", 10), numbered(tmp_path / "b", "xyw", 200)
     with pytest.raises(TrainingError, match=r"2 images have no partner of their name in .*, w for one"):
         pairs.of_two_folders(a, b, 16, (16, 16))
-    with pytest.raises(TrainingError, match="the same folder is given twice"):
+    with pytest.raises(InputError, match="the same folder is given twice"):
         pairs.of_two_folders(a, a, 16, (16, 16))
 
 
@@ -222,7 +222,10 @@ def test_made_sources_depend_on_the_seed_of_each_picture(photos: Path) -> None:
         ({"a": "x"}, "give the pairs in one way"),
         ({"pairs": "x", "photos": ("y",)}, "give the pairs in one way"),
         ({"pairs": "x", "size": 96, "load": (96, 96)}, "must be a power of two for a U-Net"),
-        ({"pairs": "x", "load": (128, 286)}, "--load 128 286 must not be below it"),
+        ({"pairs": "x", "load": (128, 286)}, "^--load 128 286 must not be below --size 256$"),
+        ({"pairs": "x", "load": (300, 286)}, "^--load 300 286 must have the smaller side first$"),
+        ({"pairs": "x", "size": 250}, "^--size 250 must be a power of two for a U-Net; or take --generator resnet$"),
+        ({"pairs": "x", "size": 250, "generator": "resnet"}, "^--size 250 must be a multiple of 4$"),
     ],
 )
 def test_wrong_options_of_pix2pix(options: dict[str, Any], message: str) -> None:

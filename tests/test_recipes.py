@@ -12,7 +12,7 @@ from runs import losses, needs_features, results, run, save_images
 from torch import Tensor
 
 from translate import checkpoints
-from translate.errors import TrainingError
+from translate.errors import InputError, TrainingError
 from translate.models.cyclegan import ResnetGenerator
 from translate.models.patchgan import PatchDiscriminator
 from translate.train import data, srgan
@@ -143,10 +143,17 @@ def test_wrong_folders_are_errors(
     two: CycleGAN, one: SRGAN, tmp_path: Path, make: Callable[[str, str], tuple[str, str]], message: str
 ) -> None:
     a, b = make(two.a, two.b)
-    with pytest.raises(TrainingError, match=message):
+    with pytest.raises(InputError, match=message):
         next(run(replace(two, a=a, b=b), tmp_path / "out"))
-    with pytest.raises(TrainingError, match=message):
+    with pytest.raises(InputError, match=message):
         next(run(replace(one, hr=(a, b)), tmp_path / "out"))
+
+
+def test_a_folder_without_images_is_an_error(two: CycleGAN, tmp_path: Path) -> None:
+    (empty := tmp_path / "empty").mkdir()
+    (empty / "notes.txt").write_text("no image")
+    with pytest.raises(InputError, match="empty holds no images"):
+        next(run(replace(two, b=str(empty)), tmp_path / "out"))
 
 
 def test_too_few_images_are_an_error(two: CycleGAN, one: SRGAN, tmp_path: Path) -> None:
@@ -156,6 +163,7 @@ def test_too_few_images_are_an_error(two: CycleGAN, one: SRGAN, tmp_path: Path) 
         next(run(replace(two, b=str(few)), tmp_path / "out"))
     with pytest.raises(TrainingError, match="few: 1 usable images; at least 2 are needed"):
         next(run(replace(one, hr=(str(few),)), tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_the_judges_see_is_moved_and_of_one_size() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from runs import first, losses, needs_features, results, run, same
 
-from translate.errors import TrainingError
+from translate.errors import InputError, TrainingError
 from translate.train.options import SRGAN, CycleGAN, Run
 from translate.train.state import CHECKPOINT, read_checkpoint
 
@@ -83,7 +83,7 @@ def test_resuming_with_other_options_is_an_error(
     two: CycleGAN, tmp_path: Path, changed: dict[str, Any], message: str
 ) -> None:
     first(two, tmp_path / "out", 1)
-    with pytest.raises(TrainingError, match=message):
+    with pytest.raises(InputError, match=message):
         next(run(replace(two, **changed), tmp_path / "out", resume=True))
 
 
@@ -103,7 +103,8 @@ def test_missing_or_damaged_checkpoint_is_an_error(
     path.parent.mkdir()
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(TrainingError, match=r"checkpoint\.pt (does not exist|cannot be read)"):
+    error, said = (InputError, "does not exist") if content is None else (TrainingError, "cannot be read")
+    with pytest.raises(error, match=rf"checkpoint\.pt {said}"):
         next(run(one, path.parent, **{option: path if option == "init" else True}))
 
 

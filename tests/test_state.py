@@ -90,7 +90,7 @@ def test_checkpoint_is_due_after_its_minutes(monkeypatch: pytest.MonkeyPatch, tm
 
 
 def test_checkpoint_is_written_whole_or_not_at_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    checkpoint = Checkpoint(tmp_path, {"lr": 1.0}, {"part": nn.Linear(1, 1)}, minutes=1)
+    checkpoint = Checkpoint(tmp_path, {"lr": 1.0, "steps": 9}, {"part": nn.Linear(1, 1)}, minutes=1)
     checkpoint.save(1)
     before = (tmp_path / CHECKPOINT).read_bytes()
 

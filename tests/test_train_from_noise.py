@@ -85,7 +85,7 @@ def test_the_command_says_what_is_wrong(run: Run, npz: str, tmp_path: Path) -> N
     ran = run("train", "stylegan", "--src", npz, "--out", tmp_path / "out", "--device", "cpu")
     assert (ran.code, "a side of 16 is none of (32, 64, 128, 256); choose a --size" in ran.err) == (1, True)
     ran = run("train", "cgan", "--src", tmp_path / "no.npz", "--out", tmp_path / "out", "--device", "cpu")
-    assert (ran.code, "no.npz does not exist" in ran.err) == (1, True)
+    assert (ran.code, "no.npz does not exist" in ran.err) == (2, True)
 
 
 # Losses

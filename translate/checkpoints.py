@@ -31,6 +31,7 @@ def load(path: str | Path, *, trained: bool = False) -> Model:
         trained: batch norms take the statistics of training even where the public project takes the image's own.
 
     Raises:
+        InputError: there is no such weights file.
         CheckpointError: the file cannot be read safely, fits no known network, or has no statistics of training.
     """
     path = Path(path)

@@ -92,7 +92,8 @@ def run(
             images.write(job.target, frame.picture, quality=quality)
         except (ImageError, MemoryError) as error:
             return _failed(job, reason(error))
-        return Done(job.source, job.target, "done", frame.remark, seconds)
+        remarks = [frame.remark, images.lost(job.target, frame.picture)]
+        return Done(job.source, job.target, "done", "; ".join(filter(None, remarks)) or None, seconds)
 
     with ThreadPoolExecutor(1, "read") as reader, ThreadPoolExecutor(1, "write") as writer:
         loaded = overlapped(reader, load, iter(jobs))

@@ -40,6 +40,10 @@ BY_SUFFIX = {suffix: kind for kind in FORMATS for suffix in kind.suffixes}
 
 VIDEOS = {".mp4": ".mp4", ".m4v": ".mp4", ".mov": ".mp4", ".mkv": ".mkv", ".webm": ".mkv"}  # what is read: written as
 
+# Pictures and videos that are not read, which a folder's owner would miss without a word.
+_PHOTOS = {".heic", ".heif", ".avif", ".jxl", ".cr2", ".cr3", ".nef", ".arw", ".dng", ".raf", ".orf", ".rw2"}
+UNREAD = _PHOTOS | {".svg", ".psd", ".avi", ".wmv", ".mpg", ".mts"}
+
 
 def is_video(path: str | Path) -> bool:
     """Whether the suffix is one of a video, in either case."""

@@ -4,6 +4,7 @@ import errno
 import re
 import stat
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -94,6 +95,19 @@ def plan(
         for output in outputs:
             _check_apart(folder, output)
     return Plan(tuple(outputs), tuple(_without_collisions(jobs)))
+
+
+def passed_over(sources: list[Path]) -> dict[str, int]:
+    """How many pictures and videos below these folders are of a kind that is not read, by their suffix."""
+    found = Counter(
+        path.suffix.lower()
+        for source in sources
+        if source.is_dir()
+        for path in source.rglob("*")
+        if path.suffix.lower() in formats.UNREAD
+        and not any(part.startswith(".") for part in path.relative_to(source).parts)
+    )
+    return dict(sorted(found.items()))
 
 
 def clean(folders: set[Path]) -> None:

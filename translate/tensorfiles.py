@@ -14,7 +14,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from translate.errors import CheckpointError
+from translate.errors import CheckpointError, InputError
 
 PICKLES = (".pth", ".pt", ".bin")
 # What training code puts round the tensors; the first that is there counts.
@@ -32,14 +32,15 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
     Which of the two kinds a file is of is read off its first bytes, as files get renamed.
 
     Raises:
-        CheckpointError: missing, damaged, holding Python objects, or no checkpoint at all.
+        InputError: there is no such file, or it has another suffix.
+        CheckpointError: damaged, holding Python objects, or no checkpoint at all.
     """
     path = Path(path)
     if not path.is_file():
-        raise CheckpointError(f"{path} is {'a folder' if path.is_dir() else 'missing'}; a weights file is needed")
+        raise InputError(f"{path} is {'a folder' if path.is_dir() else 'missing'}; a weights file is needed")
     suffix = path.suffix.lower()
     if suffix != ".safetensors" and suffix not in PICKLES:
-        raise CheckpointError(f"{path.name} is no weights file; known are .safetensors, {', '.join(PICKLES)}")
+        raise InputError(f"{path.name} is no weights file; known are .safetensors, {', '.join(PICKLES)}")
     try:
         with path.open("rb") as file:
             head = file.read(9)

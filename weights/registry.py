@@ -158,11 +158,11 @@ def default_for(task: str, *, target: str | None = None, scale: int = 1) -> Entr
     if not fitting:
         raise UnknownModelError(f"no weights for {task} are shipped; name some with --weights")
     if target is None:
-        factors = ", ".join(f"--x{entry.scale}" for entry in fitting)
+        factors = ", ".join(f"--x{factor}" for factor in sorted({entry.scale for entry in fitting}))
         raise UnknownModelError(
             f"there are no weights for --x{scale}; there are {factors}, or name some with --weights"
         )
-    known = [entry.target for entry in fitting if entry.target]
+    known = list(dict.fromkeys(entry.target for entry in fitting if entry.target))
     raise UnknownModelError(f"there are no weights for --to {target}{_nearest(str(target), known)}")
 
 

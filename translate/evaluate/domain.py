@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from translate.errors import InputError
+from translate.errors import EvaluationError, InputError
 from translate.evaluate.embedding import NETWORK, Features
 from translate.evaluate.fidelity import Pixels
 from translate.evaluate.folders import SHORT_SIDE, Reader, find, require, small
@@ -60,8 +60,14 @@ def evaluate(
     network = placed(FeatureNetwork(), torch.device(device))
 
     kinds = []
-    for folder, files in ((train_a, learn_a), (train_b, learn_b)):
+    for folder, files, tests in ((train_a, learn_a, tests_a), (train_b, learn_b, tests_b)):
         names, features = _seen(network, files, reader, mirrored=True)
+        if test_a is None and len(names) < LEAST:
+            needed = -(-LEAST * HELD_BACK // (HELD_BACK - 1))
+            raise EvaluationError(
+                f"{shown(folder)} has {len(files) + len(tests)} images: {len(names)} usable ones to learn from, and "
+                f"{len(tests)} held back for testing; at least {needed} are needed in all"
+            )
         require(len(names), LEAST, folder)
         kinds.append(features)
     judge = Judge(kinds)

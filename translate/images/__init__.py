@@ -8,7 +8,7 @@ written as RGBA.
 
 from translate.formats import DEFAULT_MAX_PIXELS, JPEG_QUALITY, WEBP_QUALITY, is_image, suffix_for
 from translate.images.decode import read
-from translate.images.encode import by_rows, write, write_strips
+from translate.images.encode import by_rows, lost, write, write_strips
 from translate.images.picture import Picture
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Picture",
     "by_rows",
     "is_image",
+    "lost",
     "read",
     "suffix_for",
     "write",

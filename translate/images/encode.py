@@ -69,6 +69,18 @@ def write_strips(path: str | Path, strips: Iterable[Picture], size: tuple[int, i
         raise _not_encoded(kind, error) from error
 
 
+def lost(path: str | Path, picture: Picture) -> str | None:
+    """In words, what of a picture the format of the suffix cannot hold; None where nothing is lost."""
+    if (kind := BY_SUFFIX.get(Path(path).suffix.lower())) is None:
+        return None
+    words = []
+    if picture.alpha is not None and not kind.alpha and (picture.alpha < np.iinfo(picture.alpha.dtype).max).any():
+        words.append(f"alpha is lost: {kind.name} has none")
+    if picture.pixels.dtype != np.uint8 and not kind.deep:
+        words.append(f"16 bit became 8: {kind.name} has no more")
+    return "; ".join([*words, "--format png keeps it"]) if words else None
+
+
 def _kind(path: Path, size: tuple[int, int]) -> Format:
     kind = BY_SUFFIX.get(path.suffix.lower())
     if kind is None or not kind.writable:

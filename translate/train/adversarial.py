@@ -58,7 +58,6 @@ def train(
         init: checkpoint of another run to take the networks from.
         minutes: between two checkpoints.
     """
-    out.mkdir(parents=True, exist_ok=True)
     device = torch.device(config.device)
     make, judge = placed(generator(), device), placed(discriminator(), device)
     optimise_g = torch.optim.Adam(make.parameters(), config.lr, betas)

@@ -42,7 +42,6 @@ def train(
     """
     from kornia.color import rgb_to_lab
 
-    out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
     device = torch.device(config.device)
     count, share = config.batch * config.accumulate, distributed.share(config.batch, config.accumulate)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from translate.device import PRECISIONS
-from translate.errors import TrainingError
+from translate.errors import InputError
 from translate.features import FeatureNetwork
 from translate.models.cyclegan import ResnetGenerator
 from translate.models.layers import placed
@@ -46,11 +46,10 @@ def train(
         minutes: between two checkpoints.
     """
     count, share = config.batch * config.accumulate, distributed.share(config.batch, config.accumulate)
-    out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
     device = torch.device(config.device)
     if Path(config.a).resolve() == Path(config.b).resolve():
-        raise TrainingError(f"the same folder is given twice: {config.a}, {config.b}")
+        raise InputError(f"the same folder is given twice: {config.a}, {config.b}")
     real = (
         Crops.of_folders([Path(config.a)], config.size, config.load),
         Crops.of_folders([Path(config.b)], config.size, config.load),

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from translate import images
 from translate.device import available_bytes
-from translate.errors import ImageError, TrainingError
+from translate.errors import ImageError, InputError, TrainingError
 
 Pixels = npt.NDArray[np.uint8]
 Sample = TypeVar("Sample", bound=Pixels | tuple[Pixels, ...])  # what is kept of one file
@@ -92,11 +92,12 @@ def load_folders(folders: list[Path], prepare: Callable[[Pixels], Sample | None]
     """Every image below the folders, as `prepare` makes it; None where it is too small.
 
     Raises:
-        TrainingError: a folder is missing, is given twice, or too few images are left.
+        InputError: a folder is missing, holds no images, or is given twice.
+        TrainingError: too few images are left.
     """
     where = ", ".join(map(str, folders))
     if len({folder.resolve() for folder in folders}) < len(folders):
-        raise TrainingError(f"the same folder is given twice: {where}")
+        raise InputError(f"the same folder is given twice: {where}")
     paths = [path for folder in folders for path in files_in(folder)]
     return Images(paths, lambda path: prepare(read_rgb(path)), where)
 
@@ -105,11 +106,14 @@ def files_in(folder: Path) -> list[Path]:
     """The image files below a folder, sorted.
 
     Raises:
-        TrainingError: there is no such folder.
+        InputError: there is no such folder, or no image in it.
     """
     if not folder.is_dir():
-        raise TrainingError(f"{folder} is no folder")
-    return sorted(path for path in folder.rglob("*") if images.is_image(path))
+        raise InputError(f"{folder} is no folder")
+    found = sorted(path for path in folder.rglob("*") if images.is_image(path))
+    if not found:
+        raise InputError(f"{folder} holds no images")
+    return found
 
 
 def read_rgb(path: Path) -> Pixels:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from translate.errors import TrainingError
+from translate.errors import InputError, TrainingError
 from translate.images import is_image
 from translate.train.data import Share, shrink
 from translate.train.files import Pixels, load_folders
@@ -42,7 +42,8 @@ class Pictures:
         classes: names, in sorted order; empty where there are no labels.
 
     Raises:
-        TrainingError: there is nothing to read, or it does not fit together.
+        InputError: there is nothing to read.
+        TrainingError: it does not fit together.
     """
 
     def __init__(self, source: Path, size: int | None = None, *, mirror: bool = False, test: bool = False) -> None:
@@ -87,7 +88,7 @@ def _square(picture: Pixels, size: int) -> Pixels:
 
 def _from_folder(folder: Path, size: int | None) -> tuple[list[Pixels], npt.NDArray[np.int64], tuple[str, ...]]:
     if not folder.is_dir():
-        raise TrainingError(f"{folder} is neither a folder nor an .npz file")
+        raise InputError(f"{folder} is neither a folder nor an .npz file")
 
     def prepare(pixels: Pixels) -> Pixels:
         return pixels if size is None else _square(pixels, size)
@@ -144,7 +145,7 @@ def _from_npz(
 def _array(path: Path, names: tuple[str, ...]) -> npt.NDArray[np.generic] | None:
     """The first of these arrays that an .npz has; nothing in it is executed."""
     if not path.is_file():
-        raise TrainingError(f"{path} does not exist")
+        raise InputError(f"{path} does not exist")
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             found = next((name for name in names if name in archive), None)

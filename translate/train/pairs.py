@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from translate.errors import TrainingError
+from translate.errors import InputError, TrainingError
 from translate.train.data import Crops, Share, shrink, to_tensor
 from translate.train.files import Images, Pixels, files_in, load_folders, read_rgb
 
@@ -52,10 +52,11 @@ def of_two_folders(a: Path, b: Path, size: int, load: tuple[int, int]) -> Pairs:
     """Pairs of the files that have the same name, but for the suffix, in two folders.
 
     Raises:
-        TrainingError: the folders are the same, a file has no partner, or too few pairs can be used.
+        InputError: the folders are the same, or as `files_in`.
+        TrainingError: a file has no partner, or too few pairs can be used.
     """
     if a.resolve() == b.resolve():
-        raise TrainingError(f"the same folder is given twice: {a}")
+        raise InputError(f"the same folder is given twice: {a}")
     sources, targets = (
         {path.relative_to(folder).with_suffix(""): path for path in files_in(folder)} for folder in (a, b)
     )

@@ -41,7 +41,6 @@ def train(
         init: checkpoint of another run to take the network from.
         minutes: between two checkpoints.
     """
-    out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
     device = torch.device(config.device)
     count, share = config.batch * config.accumulate, distributed.share(config.batch, config.accumulate)

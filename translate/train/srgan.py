@@ -46,7 +46,6 @@ def train(
         minutes: between two checkpoints.
     """
     count, share = config.batch * config.accumulate, distributed.share(config.batch, config.accumulate)
-    out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
     device = torch.device(config.device)
     folders = [Path(folder) for folder in config.hr]

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from translate.errors import TrainingError
+from translate.errors import InputError, TrainingError
 from translate.train.distributed import is_first
 from translate.train.guard import diverged
 
@@ -104,6 +104,7 @@ class Checkpoint:
     def __init__(self, folder: Path, config: dict[str, Any], parts: dict[str, Any], minutes: float) -> None:
         self.path, self.config, self.parts, self.minutes = folder / CHECKPOINT, config, parts, minutes
         self.last = time.monotonic()
+        folder.mkdir(parents=True, exist_ok=True)  # not before: a start that fails leaves nothing
         for name, part in parts.items():
             if isinstance(part, nn.Module):
                 weights = sum(parameter.numel() for parameter in part.parameters())
@@ -137,7 +138,7 @@ class Checkpoint:
         saved = state.get("config", {})
         for name, value in self.config.items():
             if name not in ("steps", "gan_steps") and saved.get(name, value) != value:  # an older version lacks some
-                raise TrainingError(
+                raise InputError(
                     f"{self.path} was made with {name}={saved.get(name)}, not {value}; "
                     "resume with the options that it was started with"
                 )
@@ -145,13 +146,18 @@ class Checkpoint:
         torch.set_rng_state(state["random"])
         if "random_cuda" in state and torch.cuda.is_available():
             torch.cuda.set_rng_state(state["random_cuda"])
-        return int(state["step"])
+        step, steps = int(state["step"]), self.config["steps"]
+        if step >= steps:
+            log.info("%s is at step %d of %d already; raise --steps to go on", self.path.parent, step, steps)
+        else:
+            log.info("%s goes on after step %d of %d", self.path.parent, step, steps)
+        return step
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """Read a training checkpoint to the CPU, tensors and plain values only."""
     if not path.is_file():
-        raise TrainingError(f"{path} does not exist; there is nothing to resume")
+        raise InputError(f"{path} does not exist; name a checkpoint.pt of a run")
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises half a dozen types for a damaged file

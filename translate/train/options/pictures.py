@@ -49,8 +49,8 @@ class CycleGAN(Adversarial):
     pool: Annotated[int, About("Fakes kept for the discriminators.", 1)] = 50
 
     def __post_init__(self) -> None:
-        _fits(self.size, self.load)
         _suits(self.generator, self.size)
+        _fits(self.size, self.load)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,10 +129,10 @@ class Pix2Pix(Adversarial):
     def __post_init__(self) -> None:
         if [bool(self.a and self.b), bool(self.pairs), bool(self.photos)].count(True) != 1:
             raise InputError("give the pairs in one way: --a and --b, or --pairs, or --photos")
-        _fits(self.size, self.load)
         if self.generator == "unet" and self.size.bit_count() != 1:
             raise InputError(f"--size {self.size} must be a power of two for a U-Net; or take --generator resnet")
         _suits(self.generator, self.size)
+        _fits(self.size, self.load)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,9 +150,7 @@ class Colourise(Run):
     temperature: Annotated[float, About("1 takes the mean colour, 0 the likeliest: lower is bolder.", 0, 1)] = 0.4
 
     def __post_init__(self) -> None:
-        _fits(self.size, self.load)
-        if self.size % 32:
-            raise InputError(f"--size {self.size} must be a multiple of 32")
+        _fits(self.size, self.load, 32)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,14 +166,16 @@ class Restore(Run):
     grey: Annotated[float, About("Share of the photographs that are made grey before they age.", 0, 1)] = 0.4
 
     def __post_init__(self) -> None:
-        _fits(self.size, self.load)
-        if self.size % STRIDE:
-            raise InputError(f"--size {self.size} must be a multiple of {STRIDE}")
+        _fits(self.size, self.load, STRIDE)
 
 
-def _fits(size: int, load: tuple[int, int]) -> None:
-    if size % 4 or not size <= load[0] <= load[1]:
-        raise InputError(f"--size {size} must be a multiple of 4, and --load {load[0]} {load[1]} must not be below it")
+def _fits(size: int, load: tuple[int, int], multiple: int = 4) -> None:
+    if size % multiple:
+        raise InputError(f"--size {size} must be a multiple of {multiple}")
+    if load[0] > load[1]:
+        raise InputError(f"--load {load[0]} {load[1]} must have the smaller side first")
+    if load[0] < size:
+        raise InputError(f"--load {load[0]} {load[1]} must not be below --size {size}")
 
 
 def _suits(generator: str, size: int) -> None:

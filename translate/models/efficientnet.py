@@ -77,7 +77,7 @@ class EfficientNetLite(nn.Module):
     """The convolutions of an EfficientNet-lite, without norms: each is folded into the convolution before it.
 
     Args:
-        version: lite2 has 1.3 times the weights and takes twice the time.
+        version: lite2 has 1.3 times the weights and 1.6 times the arithmetic.
         stages: how many of the seven there are; the deepest hold most of the weights.
     """
 

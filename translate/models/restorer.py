@@ -46,7 +46,7 @@ class Restorer(PretrainedUNet):
         """(B, 3, h, w) in [0, 1] -> the tones' polynomial, and (B, 7, h, w): what to paint, how surely, what to add."""
         x = x.float()
         tone = self.tones(F.adaptive_avg_pool2d(x, THUMBNAIL))
-        paint, destroyed = found(x, self.decoded(2 * x - 1)) if self.repairs else (x, torch.zeros_like(x[:, :1]))
+        paint, destroyed = paint_for(x, self.decoded(2 * x - 1)) if self.repairs else (x, torch.zeros_like(x[:, :1]))
         lacking = self.denoiser(painted(x, paint, destroyed), destroyed) if self.cleans else torch.zeros_like(x)
         return tone, torch.cat([paint, destroyed, lacking], 1)
 
@@ -91,7 +91,7 @@ def corrected(x: Tensor, tone: Tensor) -> Tensor:
     return x + torch.einsum("bct,bthw->bchw", weights, terms)
 
 
-def found(x: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
+def paint_for(x: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
     """What to paint over a picture, and where.
 
     Args:

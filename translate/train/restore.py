@@ -12,7 +12,7 @@ from torch import Tensor
 from translate.device import PRECISIONS
 from translate.models.colouriser import luma
 from translate.models.layers import placed
-from translate.models.restorer import THUMBNAIL, Restorer, corrected, found, painted
+from translate.models.restorer import THUMBNAIL, Restorer, corrected, paint_for, painted
 from translate.train import distributed
 from translate.train.accumulate import backward, passes
 from translate.train.damage import damage_and_truth
@@ -85,7 +85,7 @@ def train(
             with autocast:
                 scores = network.decoded(2 * aged - 1)
                 with torch.no_grad():
-                    paint, surely = found(aged, scores)
+                    paint, surely = paint_for(aged, scores)
                     repaired = painted(aged, paint, surely)
                 lacking = network.denoiser(repaired, surely)
             tone = network.tones(F.adaptive_avg_pool2d(aged, THUMBNAIL))

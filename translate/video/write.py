@@ -157,8 +157,9 @@ class Segment:
             look.colour.put(context)
             self.container.start_encoding()
         except av.error.FFmpegError as error:
+            asked = {name: value for name, value in options.items() if not name.endswith("-params")}
             raise _failed(
-                error, f"{codec.encoder} does not take {width}×{height} {self.format} with {options}"
+                error, f"{codec.encoder} does not take {width}×{height} {self.format} with {asked}"
             ) from error
 
     def add(self, pixels: Pixels) -> None:

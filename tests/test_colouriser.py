@@ -107,3 +107,13 @@ def test_it_looks_from_near_and_from_far(
     monkeypatch.setattr(network, "classify", seen)
     assert network(torch.rand(1, 3, *size)).shape[2:] == size
     assert sizes == looked_at
+
+
+def test_the_decoder_is_told_what_the_whole_picture_shows(network: Colouriser) -> None:
+    told, lightness = [], torch.rand(1, 1, 64, 96) * 100
+    with network.context.register_forward_hook(lambda _, given, __: told.append(given[0])):
+        scores = network.classify(lightness)
+    [deepest] = network.encoder((lightness / 100).expand(-1, 3, -1, -1), [4])
+    torch.testing.assert_close(told[0], deepest.mean((2, 3)))
+    with network.context.register_forward_hook(lambda _, __, found: found + 1):
+        assert (network.classify(lightness) - scores).abs().max() > 1e-4

@@ -43,6 +43,7 @@ def test_repairs_and_cleaning_can_be_switched_off() -> None:
     assert 0 < destroyed.min() < destroyed.max() < 1
     painted = x * (1 - destroyed) + paint * destroyed
     assert lacking.abs().max() > 1e-3
+    torch.testing.assert_close(lacking, network.denoiser(painted, destroyed), rtol=0, atol=1e-5)
     torch.testing.assert_close(network(x), corrected(painted + lacking, tone), rtol=0, atol=1e-5)
     network.cleans = False
     torch.testing.assert_close(network(x), corrected(painted, tone), rtol=0, atol=1e-5)

@@ -145,26 +145,37 @@ def merge_chunks(
 
 
 @triton.jit
+def lying(sample, down, across, channel, height, width, channels, LAST: tl.constexpr):
+    """Where the pixels at `down` and `across` of a sample are, in a tensor (B, C, height, width)."""
+    place = (down * width + across).to(tl.int64)
+    start = start_of(sample, 0, 0, height * width, channels, LAST)
+    return start + inside(place, channel.to(tl.int64), height * width, channels, LAST)
+
+
+@triton.jit
 def normalise_tiles(
     x, mean, m2, weight, bias, residual, y, pixels, channels, height, width, count, slope, eps,
-    LAST: tl.constexpr, ACTIVATION: tl.constexpr, PAD: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
+    LAST: tl.constexpr, ACTIVATION: tl.constexpr, PAD: tl.constexpr, MARGIN: tl.constexpr,
+    BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
     """Normalise with the mean and the sum of squared deviations of `count` pixels, (B, C) each.
 
-    The `pixels` are those of y, which is larger than x, (height, width), by PAD reflected ones on each side.
+    The `pixels` are those of y, which is larger than x, (height, width), by PAD reflected ones on each side. The
+    residual lies in a tensor that is larger by MARGIN.
     """
     sample, pixel, channel, wanted, mask, at = tile(pixels, channels, LAST, BLOCK_P, BLOCK_C)
     out = sample * channels + channel
     rstd = tl.rsqrt(tl.load(m2 + out, wanted, 0.0) / count + eps)
     middle = tl.load(mean + out, wanted, 0.0)
     scale, shift = affine(weight, bias, channel, wanted)
-    source = at
-    if PAD:
-        across, down = pixel % (width + 2 * PAD) - PAD, pixel // (width + 2 * PAD) - PAD
-        place = (reflected(down, height) * width + reflected(across, width)).to(tl.int64)
-        source = start_of(sample, 0, 0, height * width, channels, LAST)
-        source += inside(place, channel.to(tl.int64), height * width, channels, LAST)
+    source, beside = at, at
+    if PAD + MARGIN > 0:
+        across = reflected(pixel % (width + 2 * PAD) - PAD, width)
+        down = reflected(pixel // (width + 2 * PAD) - PAD, height)
+        if PAD > 0:
+            source = lying(sample, down, across, channel, height, width, channels, LAST)
+        beside = lying(sample, down, across, channel, height + 2 * MARGIN, width + 2 * MARGIN, channels, LAST)
     result = (tl.load(x + source, mask, 0.0).to(tl.float32) - middle[None, :]) * (rstd[None, :] * scale) + shift
     if residual is not None:
-        result += tl.load(residual + source, mask, 0.0).to(tl.float32)
+        result += tl.load(residual + beside, mask, 0.0).to(tl.float32)
     tl.store(y + at, activated(result, slope, ACTIVATION).to(y.dtype.element_ty), mask)

@@ -81,6 +81,21 @@ def like(x: Tensor, other: Tensor | None) -> Tensor | None:
     return other.contiguous(memory_format=torch.contiguous_format if x.is_contiguous() else torch.channels_last)
 
 
+def margin(x: Tensor, other: Tensor | None) -> int:
+    """How much larger on each side than a dense x the tensor is that `other`, of its shape, is the inside of.
+
+    0 is said of any other tensor too, which has to be made `like` x then.
+    """
+    if other is None:
+        return 0
+    _, channels, height, width = x.shape
+    apart = 1 if x.is_contiguous() else channels  # of two pixels of a row
+    wider, odd = divmod(other.stride(2) // apart - width, 2)
+    high, wide = height + 2 * wider, width + 2 * wider
+    planes = (channels * high * wide, high * wide) if x.is_contiguous() else (high * wide * channels, 1)
+    return wider if not odd and wider > 0 and other.stride() == (*planes, wide * apart, apart) else 0
+
+
 def padded(x: Tensor, pad: int) -> Tensor:
     """Room for a dense x with `pad` more pixels on each side, in the same memory format."""
     b, c, h, w = x.shape
@@ -124,9 +139,12 @@ def run_normalise(
     channels, height, width = x.shape[1:]
     pixels, last = (height + 2 * pad) * (width + 2 * pad), not x.is_contiguous()
     parts = cut(channels, pixels, last, sizes("normalise", x, last, 0))
-    options = {"ACTIVATION": activation, "PAD": pad, **parts.options}
+    weight, bias, residual, y = rest
+    if not (outside := margin(x, residual)):
+        residual = like(x, residual)
+    options = {"ACTIVATION": activation, "PAD": pad, "MARGIN": outside, **parts.options}
     forward.normalise_tiles[(x.shape[0] * parts.blocks * parts.tiles,)](
-        x, mean, m2, *rest, pixels, channels, height, width, float(count), slope, eps, **options
+        x, mean, m2, weight, bias, residual, y, pixels, channels, height, width, float(count), slope, eps, **options
     )
 
 
@@ -143,6 +161,8 @@ def run_forward(
     """Fill in the statistics and the result."""
     channels, pixels, parts = x.shape[1], x.shape[2] * x.shape[3], cut_for("instance_norm", x, PLANES)
     if parts.whole and not pad:
+        weight, bias, residual, y = rest
+        rest = weight, bias, like(x, residual), y
         forward.normalise_planes[(x.shape[0] * parts.blocks,)](
             x, *rest, mean, m2, pixels, channels, slope, eps, ACTIVATION=activation, **parts.options
         )

@@ -50,7 +50,7 @@ def normalise(
     x = dense(x)
     y = torch.empty_like(x)
     with on_device_of(x):
-        rest = (weight, bias, like(x, residual), y)
+        rest = (weight, bias, residual, y)
         run_normalise(x, mean.contiguous(), m2.contiguous(), count, rest, activation, slope, eps)
     return y
 
@@ -75,7 +75,7 @@ def instance_norm(
     x, (mean, m2) = dense(x), new_statistics(x)
     y = padded(x, pad)
     with on_device_of(x):
-        run_forward(x, mean, m2, (weight, bias, like(x, residual), y), activation, slope, eps, pad)
+        run_forward(x, mean, m2, (weight, bias, residual, y), activation, slope, eps, pad)
     return y, mean, m2
 
 
@@ -145,13 +145,21 @@ def _backward(ctx: Any, grad: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
 
 def _folded(grad: Tensor, pad: int) -> Tensor:
     """The gradient before reflection, by plain sums: torch's own adds in any order on a GPU."""
-    for dim in (2, 3):
-        size = grad.shape[dim] - 2 * pad
-        first, middle, last = torch.split(grad, [pad, size, pad], dim)
-        grad = middle.clone()
-        grad.narrow(dim, 1, pad).add_(first.flip(dim))
-        grad.narrow(dim, size - 1 - pad, pad).add_(last.flip(dim))
-    return grad
+    size = grad.shape[2] - 2 * pad
+    first, middle, last = torch.split(grad, [pad, size, pad], 2)
+    folded = _folded_across(middle, pad)
+    folded[:, :, 1 : 1 + pad].add_(_folded_across(first, pad).flip(2))
+    folded[:, :, size - 1 - pad : size - 1].add_(_folded_across(last, pad).flip(2))
+    return folded
+
+
+def _folded_across(grad: Tensor, pad: int) -> Tensor:
+    size = grad.shape[3] - 2 * pad
+    first, middle, last = torch.split(grad, [pad, size, pad], 3)
+    folded = middle.clone()
+    folded[..., 1 : 1 + pad].add_(first.flip(3))
+    folded[..., size - 1 - pad : size - 1].add_(last.flip(3))
+    return folded
 
 
 instance_norm.register_autograd(_backward, setup_context=_save)

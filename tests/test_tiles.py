@@ -87,7 +87,7 @@ def test_statistics_survive_a_mean_far_from_zero() -> None:
     double.load_state_dict(network.state_dict())
     y = double.stem.conv(torch.nn.functional.pad(x.double(), [3] * 4, mode="reflect"))
     y = torch.relu((y - y.mean((2, 3), keepdim=True)) / (y.var((2, 3), correction=0, keepdim=True) + 1e-5).sqrt())
-    expected = double.finish(double.draw(double.up(double.blocks(double.down(y)))), x.double())
+    expected = double.finish(double.drawn(y), x.double())
     parts = joined(in_bands(network, source_of(x), 64, 32, rows=16, memory=1 << 30), x)
     torch.testing.assert_close(parts, expected.float(), rtol=0, atol=2e-2)
 

@@ -118,6 +118,24 @@ def test_the_result_reflected_and_its_gradients(
 
 
 @pytest.mark.parametrize("layout", FORMATS)
+@pytest.mark.parametrize(("pad", "margin"), [(0, 1), (1, 1), (2, 3)])
+def test_a_residual_inside_of_a_larger_tensor_is_not_copied(
+    way: str, triton_device: str, monkeypatch: pytest.MonkeyPatch, layout: str, pad: int, margin: int
+) -> None:
+    x = laid_out(normal(2, 5, 6, 9), layout)
+    around = laid_out(normal(2, 5, 6 + 2 * margin, 9 + 2 * margin, seed=1), layout)
+    inside = around[:, :, margin:-margin, margin:-margin]
+    expected = F.pad(plain_instance_norm(x, residual=inside, activation="relu"), [pad] * 4, mode="reflect")
+
+    if way == "chunks":  # the only one of the two that the sizes of networks take
+        monkeypatch.setattr("translate.kernels._instance_norm_launch_triton.like", lambda *_: pytest.fail("copied"))
+    given = [t.to(triton_device, torch.float32) for t in (x, around)]
+    residual = given[1][:, :, margin:-margin, margin:-margin]
+    y = kernels.instance_norm(given[0], residual=residual, activation="relu", pad=pad, backend="triton")
+    torch.testing.assert_close(y.double(), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("layout", FORMATS)
 @pytest.mark.parametrize("offset", [1000.0, -30.0])
 def test_a_mean_that_is_large_beside_the_deviation(way: str, triton_device: str, layout: str, offset: float) -> None:
     x = laid_out((normal(2, 5, 16, 17) + offset).float(), layout).to(triton_device)

@@ -18,9 +18,9 @@ class BlurDown(ConvNorm):
         super().__init__(inputs, outputs, 3, affine=affine)
         self.blur = Blur(outputs, (1, 2, 1))
 
-    def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """(B, I, H, W), H and W even -> (B, O, H/2, W/2)."""
-        return self.shrink(super().forward(x, residual))
+        return self.shrink(super().forward(x))
 
     def shrink(self, x: Tensor) -> Tensor:
         """What comes after the activation: (B, O, H, W) -> (B, O, H/2, W/2)."""
@@ -39,9 +39,9 @@ class BlurUp(nn.Module):
         self.norm = Affine(outputs) if affine else None
         self.activation: kernels.Activation = "relu"
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, I, H, W) -> (B, O, 2H, 2W)."""
-        return normalise(self.convolve(x), self.norm, self.activation)
+    def forward(self, x: Tensor, *, pad: int = 0) -> Tensor:
+        """(B, I, H, W) -> (B, O, 2H + 2·pad, 2W + 2·pad), reflected for the convolution that follows."""
+        return normalise(self.convolve(x), self.norm, self.activation, pad=pad)
 
     def convolve(self, x: Tensor) -> Tensor:
         """The layer up to its norm."""

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from translate.models.cut import BlurDown, BlurUp
-from translate.models.layers import ConvNorm, UpNorm, init_normal
+from translate.models.layers import ConvNorm, UpNorm, init_normal, normalise
 
 
 class ResnetGenerator(nn.Module):
@@ -60,11 +60,22 @@ class ResnetGenerator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) in [-1, 1] -> the same, float32 whatever the dtype of the weights."""
-        y = self.stem(x.to(self.head.weight.dtype))
-        return self.finish(self.draw(self.up(self.blocks(self.down(y)))), x)
+        return self.finish(self.drawn(self.stem(x.to(self.head.weight.dtype))), x)
+
+    def drawn(self, y: Tensor) -> Tensor:
+        """All layers behind the stem: (B, width, H, W) -> (B, 3, H, W) before the tanh."""
+        y = self.down(y)
+        blocks = list(self.blocks)
+        if blocks:
+            y = F.pad(y, [1] * 4, mode="reflect")
+        for block in blocks:
+            y = block(y, pad=0 if block is blocks[-1] else 1)
+        half, full = self.up
+        drawn: Tensor = self.head(full(half(y), pad=3))
+        return drawn
 
     def draw(self, y: Tensor) -> Tensor:
-        """The last convolution: (B, width, H, W) -> (B, 3, H, W) before the tanh."""
+        """The last of them: (B, width, H, W) -> (B, 3, H, W)."""
         drawn: Tensor = self.head(F.pad(y, [3] * 4, mode="reflect"))
         return drawn
 
@@ -77,14 +88,16 @@ class ResnetGenerator(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two reflected 3×3 convolutions with instance norm, added to their input."""
+    """Two 3×3 convolutions with instance norm, added to their input; each writes its result with the reflection at its
+    edges that the next one needs."""
 
     def __init__(self, channels: int, *, affine: bool = False) -> None:
         super().__init__()
         self.first = ConvNorm(channels, channels, 3, reflect=1, affine=affine)
         self.second = ConvNorm(channels, channels, 3, reflect=1, activation="none", affine=affine)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> the same shape."""
-        y: Tensor = self.second(self.first(x), residual=x)
-        return y
+    def forward(self, x: Tensor, *, pad: int) -> Tensor:
+        """(B, C, H + 2, W + 2), reflected by 1 -> (B, C, H + 2·pad, W + 2·pad), reflected by `pad`."""
+        first, second = self.first, self.second
+        y = normalise(first.conv(x), first.norm, first.activation, pad=1)
+        return normalise(second.conv(y), second.norm, second.activation, x[:, :, 1:-1, 1:-1], pad=pad)

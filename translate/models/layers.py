@@ -20,7 +20,7 @@ def placed(network: N, device: str | torch.device = "cpu", dtype: torch.dtype = 
 
 
 class ConvNorm(nn.Module):
-    """Convolution, instance norm, activation, and a residual where the block has one.
+    """Convolution, instance norm and activation.
 
     The convolution has no bias: the norm that follows would subtract it again.
     """
@@ -41,9 +41,9 @@ class ConvNorm(nn.Module):
         self.norm = Affine(outputs) if affine else None
         self.reflect, self.activation = reflect, activation
 
-    def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """(B, I, H, W) -> (B, O, H/stride, W/stride)."""
-        return normalise(self.convolve(x), self.norm, self.activation, residual)
+        return normalise(self.convolve(x), self.norm, self.activation)
 
     def convolve(self, x: Tensor) -> Tensor:
         """The layer up to its norm."""
@@ -68,9 +68,9 @@ class UpNorm(nn.Module):
         self.transposed = transposed
         self.activation: kernels.Activation = "relu"
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, I, H, W) -> (B, O, 2H, 2W)."""
-        return normalise(self.convolve(x), self.norm, self.activation)
+    def forward(self, x: Tensor, *, pad: int = 0) -> Tensor:
+        """(B, I, H, W) -> (B, O, 2H + 2·pad, 2W + 2·pad), reflected for the convolution that follows."""
+        return normalise(self.convolve(x), self.norm, self.activation, pad=pad)
 
     def convolve(self, x: Tensor) -> Tensor:
         """The layer up to its norm."""
@@ -136,14 +136,21 @@ class RunningBatchNorm(BatchNorm):
 
 
 def normalise(
-    x: Tensor, affine: Affine | None, activation: kernels.Activation, residual: Tensor | None = None, slope: float = 0.2
+    x: Tensor,
+    affine: Affine | None,
+    activation: kernels.Activation,
+    residual: Tensor | None = None,
+    slope: float = 0.2,
+    *,
+    pad: int = 0,
 ) -> Tensor:
     """Instance norm with what follows it; `affine` may be None. In a video its statistics may be smoothed over time."""
     weight, bias = (affine.weight, affine.bias) if affine is not None else (None, None)
     if over_time := smoothing():
         statistics = over_time.add(kernels.instance_statistics(x))
-        return kernels.normalise(x, statistics, weight, bias, residual=residual, activation=activation, slope=slope)
-    return kernels.instance_norm(x, weight, bias, residual=residual, activation=activation, slope=slope)
+        y = kernels.normalise(x, statistics, weight, bias, residual=residual, activation=activation, slope=slope)
+        return F.pad(y, [pad] * 4, mode="reflect") if pad else y
+    return kernels.instance_norm(x, weight, bias, residual=residual, activation=activation, slope=slope, pad=pad)
 
 
 def init_normal(module: nn.Module, std: float = 0.02) -> None:

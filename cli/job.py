@@ -67,8 +67,9 @@ def run(
         if not plan.jobs:
             raise InputError("--preview shows moments of videos, and there are none here; leave it out")
     report = progress.Report(len(plan.jobs), json=options.json)
-    for output in plan.outputs:
-        report.say(f"output: {frames.shown(output)}")
+    if not options.preview:  # which is said where it is made
+        for output in plan.outputs:
+            report.say(f"output: {frames.shown(output)}")
     if unread := frames.passed_over(sources):
         counts = ", ".join(f"{count} {suffix}" for suffix, count in unread.items())
         report.say(f"passed over, as they cannot be read: {counts}; save them as PNG, TIFF or MP4 to take them along")

@@ -29,7 +29,7 @@ def test_broken_and_small_images_are_named_and_skipped(tmp_path: Path, caplog: p
     assert len(patches.images) == 2
     named = {record.getMessage().split(":")[0].rpartition("skipped ")[2] for record in caplog.records}
     assert named == {str(folder / name) for name in ("cut.png", "folder.jpg", "narrow.png")}
-    assert "it is too small" in caplog.text
+    assert "narrow.png: is 31×100, and a patch takes 32×32" in caplog.text
 
 
 def test_images_are_found_in_sorted_order_below_the_folder(tmp_path: Path) -> None:

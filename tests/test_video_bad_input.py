@@ -157,7 +157,7 @@ def test_interlaced_is_said(run: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ("--codec h265", "unknown codec 'h265'; there are h264, hevc, av1, prores, ffv1"),
+        ("--codec h266", "unknown codec 'h266'; there are h264, hevc, av1, prores, ffv1"),
         ("--codec prores --crf 3", "prores has no --crf; leave it out"),
         ("--codec ffv1 --out a.mp4", "ffv1 is not for mp4; name the output .mkv"),
         ("--out a.webm", "a video is written as .mp4 or .mkv, not .webm"),
@@ -171,6 +171,20 @@ def test_wrong_usage(arguments: str, said: str, run: Run) -> None:
     assert (ran.code, len(ran.err.splitlines())) == (2, 1)
     assert said in ran.err
     assert sorted(os.listdir()) == ["drive.mp4"]  # noqa: PTH208
+
+
+def test_nothing_behind_the_end(run: Run) -> None:
+    video()
+    ran = run(*NIGHT, "drive.mp4", "--start", "5")
+    assert (ran.code, "drive.mp4: has no frames there; it is 1.0 s long; nothing was made" in ran.out) == (1, True)
+
+
+def test_hevc_has_another_name(run: Run) -> None:
+    video(frames=2, height=64, width=64)
+    ran = run("cyclegan", "--to", "night", "--preset", "ultrafast", "--src", "drive.mp4", "--codec", "h265")
+    assert ran.code == 0
+    with av.open("drive-night.mp4") as made:
+        assert made.streams.video[0].codec_context.name == "hevc"
 
 
 def test_an_encoder_that_is_not_there(run: Run, monkeypatch: Any) -> None:

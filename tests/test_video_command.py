@@ -75,6 +75,7 @@ def test_a_look_before(run: Run) -> None:
     ran = run(*NIGHT, "drive.mp4", "--preview", "3", "--start", "0.2")
     assert (ran.code, ran.counts) == (0, (1, 0, 0))
     assert "3 moments before and after are in drive-night-preview.png" in ran.out
+    assert "output:" not in ran.out  # no video is written
     assert sorted(os.listdir()) == ["drive-night-preview.png", "drive.mp4"]  # noqa: PTH208
     sheet = images.read("drive-night-preview.png").pixels
     assert sheet.shape == (3 * 32 + 2 * 8, 2 * 48 + 8, 3)

@@ -128,6 +128,8 @@ def test_every_public_entry_has_an_address_and_hashes_are_hashes() -> None:
         registry.find("horse2zebra")
     with pytest.raises(UnknownModelError, match=r"did you mean horse2zebra\?"):
         registry.public_named("horse2zebre")
+    with pytest.raises(UnknownModelError, match=r"there are realesrgan-x4plus, .*, inception, lpips$"):
+        registry.public_named("nope")
 
 
 def test_pulled_by_address(run: Run, server: Server) -> None:

@@ -195,7 +195,8 @@ def verified(entry: Entry) -> Path:
 def public_named(name: str) -> Public:
     """The public entry of that name."""
     if name not in public():
-        raise UnknownModelError(f"there are no public weights named {name!r}{_nearest(name, list(public()))}")
+        known = [*public(), *dict.fromkeys(entry.task for entry in measuring().values())]
+        raise UnknownModelError(f"there are no public weights named {name!r}{_nearest(name, known)}")
     return public()[name]
 
 

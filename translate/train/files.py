@@ -30,7 +30,7 @@ class Images(Generic[Sample]):
 
     Args:
         paths: of the images.
-        read: one image as it is to be kept; None where it is too small.
+        read: one image as it is to be kept; an ImageError where it is broken or too small.
         where: they come from, for messages.
 
     Attributes:
@@ -40,7 +40,7 @@ class Images(Generic[Sample]):
         TrainingError: too few images are left, or later: one has changed or cannot be read any more.
     """
 
-    def __init__(self, paths: list[Path], read: Callable[[Path], Sample | None], where: str) -> None:
+    def __init__(self, paths: list[Path], read: Callable[[Path], Sample], where: str) -> None:
         self.read, self.paths, self.shapes = read, list[Path](), list[tuple[int, ...]]()
         self._kept: list[Sample] = []
         room, kept, every = memory(), 0, 0  # bytes
@@ -49,9 +49,6 @@ class Images(Generic[Sample]):
                 sample = read(path)
             except ImageError as error:
                 log.warning("skipped %s: %s", path, error)
-                continue
-            if sample is None:
-                log.warning("skipped %s: it is too small", path)
                 continue
             self.paths.append(path)
             self.shapes.append(_arrays(sample)[0].shape)
@@ -83,13 +80,13 @@ class Images(Generic[Sample]):
             sample = self.read(path)
         except ImageError as error:
             raise TrainingError(f"{path} was whole when the run began, and now: {error}") from error
-        if sample is None or _arrays(sample)[0].shape != self.shapes[index]:
+        if _arrays(sample)[0].shape != self.shapes[index]:
             raise TrainingError(f"{path} has changed since the run began; put it back and go on with --resume")
         return sample
 
 
-def load_folders(folders: list[Path], prepare: Callable[[Pixels], Sample | None]) -> Images[Sample]:
-    """Every image below the folders, as `prepare` makes it; None where it is too small.
+def load_folders(folders: list[Path], prepare: Callable[[Pixels], Sample]) -> Images[Sample]:
+    """Every image below the folders, as `prepare` makes it; an ImageError where it is too small.
 
     Raises:
         InputError: a folder is missing, holds no images, or is given twice.

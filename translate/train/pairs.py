@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from translate.errors import InputError, TrainingError
+from translate.errors import ImageError, InputError, TrainingError
 from translate.train.data import Crops, Share, shrink, to_tensor
 from translate.train.files import Images, Pixels, files_in, load_folders, read_rgb
 
@@ -82,10 +82,10 @@ def side_by_side(folder: Path, direction: str, size: int, load: tuple[int, int])
         load: see `Crops`.
     """
 
-    def both(pixels: Pixels) -> Pixels | None:
+    def both(pixels: Pixels) -> Pixels:
         half = pixels.shape[1] // 2
         if not half:
-            return None
+            raise ImageError("is one pixel wide, which has no halves")
         a, b = pixels[:, :half], pixels[:, -half:]
         return _together(*((a, b) if direction == "AtoB" else (b, a)), load[1])
 

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from translate.errors import ImageError
 from translate.train.damage.lowres import degrade
 from translate.train.data import Share, to_tensor
 from translate.train.files import Pixels, load_folders
@@ -29,11 +30,11 @@ class SuperResolutionPatches:
     ) -> None:
         self.patch, self.scale, self.realistic = patch, scale, degradation == "realistic"
 
-        def sample(pixels: Pixels) -> tuple[Pixels, ...] | None:
-            h, w = (n // scale * scale for n in pixels.shape[:2])
-            high = pixels[:h, :w]
-            if min(h, w) < patch * scale:
-                return None
+        def sample(pixels: Pixels) -> tuple[Pixels, ...]:
+            height, width = pixels.shape[:2]
+            if min(height, width) < patch * scale:
+                raise ImageError(f"is {width}×{height}, and a patch takes {patch * scale}×{patch * scale}")
+            high = pixels[: height // scale * scale, : width // scale * scale]
             return (high,) if self.realistic else (high, _bicubic(high, scale))
 
         self.images = load_folders(folders, sample)

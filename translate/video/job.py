@@ -85,6 +85,7 @@ def _made(translator: Ready, job: Job, options: Options) -> Iterator[Progress | 
             if not work.parts:
                 whole = options.start is options.end is None
                 what = "holds no frames that can be decoded" if whole else "has no frames there"
+                what += f"; it is {video.seconds:.1f} s long" if video.seconds and not whole else ""
                 advice = "copy or download it again" if video.problem or video.lost else "nothing was made"
                 raise VideoError(f"{what}; {advice}")
             problem = _problem(video, work)

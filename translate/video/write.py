@@ -73,7 +73,7 @@ def chosen(
     """
     import av
 
-    name = name or ("h264" if bits <= 8 else "hevc")
+    name = "hevc" if name == "h265" else name or ("h264" if bits <= 8 else "hevc")
     if (codec := CODECS.get(name)) is None:
         raise InputError(f"unknown codec {name!r}; there are {', '.join(CODECS)}")
     note = None

@@ -46,6 +46,7 @@ TINY: dict[str, Callable[[], nn.Module]] = {
     "rrdb23-x4": partial(RRDBNet, 4, 2, 1),
     "srvgg16-x4": partial(SRVGGNetCompact, 4, 2),
 }
+SCALE = 1024  # of the loss, as users of fp16 scale it: its gradients would be too small to be told from 0
 FLOOR = {"fp32": 1e-4, "fp16": 5e-3, "bf16": 3e-2}  # a relative error below which ours need not be as near as plain
 
 
@@ -106,13 +107,13 @@ class Pair:
         ]
 
     def calls(self, network: nn.Module, function: Callable[[Tensor], Tensor], channels_last: bool) -> list[Call]:
-        """Of a training step the gradients of all weights, of the mean square of the result."""
+        """Of a training step the gradients of all weights, of the mean square of the result, enlarged for fp16."""
         if not self.case.training:
             return [partial(function, x) for x in self.inputs(self.dtype, channels_last)]
         weights = list(network.parameters())
 
         def step(x: Tensor) -> tuple[Tensor, ...]:
-            return torch.autograd.grad(function(x).float().square().mean(), weights)
+            return torch.autograd.grad(SCALE * function(x).float().square().mean(), weights)
 
         return [partial(step, x) for x in self.inputs(self.dtype, channels_last)]
 
@@ -162,7 +163,7 @@ class Pair:
         y = network(x.to(dtype))
         if not self.case.training:
             return [y]
-        grads = torch.autograd.grad(y.float().square().mean(), list(network.parameters()))
+        grads = torch.autograd.grad(SCALE * y.float().square().mean(), list(network.parameters()))
         return [torch.cat([grad.float().flatten() for grad in grads])]
 
     def flops(self) -> int:

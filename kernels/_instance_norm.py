@@ -69,7 +69,14 @@ def instance_norm(
         y = normalise(x, statistics, weight, bias, backend="reference", **options)  # type: ignore[arg-type]
     else:
         y = _InstanceNorm.apply(x, weight, bias, residual, activation, slope, eps)  # type: ignore[no-untyped-call]
-    return F.pad(y, [pad] * 4, mode="reflect") if pad else y
+    return _reflected(y, pad) if pad else y
+
+
+def _reflected(x: Tensor, pad: int) -> Tensor:
+    """Reflected at the edges, in the same memory format, which CUDA's own function does not keep."""
+    y = F.pad(x, [pad] * 4, mode="reflect")
+    last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+    return y.contiguous(memory_format=torch.channels_last) if last else y
 
 
 def _check(x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None) -> None:
@@ -122,8 +129,11 @@ class _InstanceNorm(torch.autograd.Function):
         slope: float,
         eps: float,
     ) -> Tensor:
-        dense = x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last)
-        y, mean, rstd = _group_norm(x if dense else x.contiguous(), weight, bias, eps)
+        last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+        # Elsewhere than on a CPU, group norm refuses channels_last.
+        y, mean, rstd = _group_norm(x if last and x.is_cpu else x.contiguous(), weight, bias, eps)
+        if last:
+            y = y.contiguous(memory_format=torch.channels_last)
         if residual is not None:
             y = y.add_(residual)
         y = activate_(y, activation, slope)

@@ -138,7 +138,7 @@ def merge_chunks(
     square = tl.sum(tl.load(m2s + at, mask, 0.0) + count * away * away, 0)
 
     plane = start_of(sample, 0, first, pixels, channels, LAST)
-    origin = tl.load(x + plane + column * (1 if LAST else pixels), wanted, 0.0).to(tl.float32)
+    origin = tl.load(x + plane + column.to(tl.int64) * (1 if LAST else pixels), wanted, 0.0).to(tl.float32)
     out = sample * channels + first + column
     tl.store(mean + out, origin + middle, wanted)
     tl.store(m2 + out, square, wanted)

@@ -141,7 +141,9 @@ class Work:
         return found
 
     def _calls(self, batch: int) -> list[Call]:
-        count = sets_past_cache(self._device, sum(tensor.nbytes for tensor in self._inputs) * batch)
+        count = sets_past_cache(
+            self._device, sum(tensor.nbytes for tensor in self._inputs) * batch // self._use.batches[0]
+        )
         op = partial(self._use.op, backend="triton")
         calls: list[Call] = []
         for _ in range(count):

@@ -101,6 +101,7 @@ def lost(device: torch.device) -> bool:
     try:
         if device.type == "cuda":
             torch.cuda.synchronize(device)
+            torch.cuda.empty_cache()  # which some versions refuse for good after a failed capture
     except RuntimeError:
         return True
     return False

@@ -18,7 +18,6 @@ import torch
 from PIL import Image
 from runs import blobs, save_images, tiny_cyclegan, tiny_srgan
 from servers import Server
-from videos import write_video
 
 from translate.kernels import _upsample
 from translate.models.colouriser import Colouriser
@@ -45,11 +44,23 @@ sha256 = "{sha256}"
 
 
 @pytest.fixture(scope="session")
-def triton_device() -> str:
-    """Where Triton's kernels can be run: on the GPU, or without one in Triton's interpreter on the CPU."""
+def triton_device() -> Iterator[str]:
+    """Where Triton's kernels can be run: on the GPU, or without one in Triton's interpreter on the CPU.
+
+    On the GPU, too, float32 is multiplied exactly, by them and by the convolutions that they are compared with.
+    """
     if importlib.util.find_spec("triton") is None:
         pytest.skip("Triton is not installed")
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    if not torch.cuda.is_available():
+        yield "cpu"
+        return
+    kinds: Any = (torch.backends.cudnn.conv, torch.backends.cudnn.rnn)  # torch wants them alike
+    before = [kind.fp32_precision for kind in kinds]
+    for kind in kinds:
+        kind.fp32_precision = "ieee"
+    yield "cuda"
+    for kind, precision in zip(kinds, before, strict=True):
+        kind.fp32_precision = precision
 
 
 @pytest.fixture
@@ -101,6 +112,8 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def make(tmp_path: Path) -> Callable[..., Path]:
     """Write a video into the test's own folder; its options are those of `write_video`."""
+
+    from videos import write_video  # a machine with a GPU may have no PyAV
 
     def video(name: str = "drive.mp4", frames: int = 30, **options: Any) -> Path:
         return write_video(tmp_path / name, frames, **options)

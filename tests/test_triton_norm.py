@@ -102,7 +102,7 @@ def test_a_plane_of_more_than_65536_pixels(triton_device: str) -> None:
 def test_the_result_reflected_and_its_gradients(
     way: str, triton_device: str, backend: kernels.Backend, shape: tuple[int, ...], pad: int, layout: str
 ) -> None:
-    values = [laid_out(normal(*shape, seed=n), layout) for n in (0, 1)]
+    values = [laid_out(normal(*shape, seed=n).to(triton_device), layout) for n in (0, 1)]
     inputs = [value.to(triton_device, torch.float32).requires_grad_() for value in values]
     wide = [value.requires_grad_() for value in values]
     y = kernels.instance_norm(inputs[0], residual=inputs[1], activation="leaky_relu", pad=pad, backend=backend)
@@ -110,7 +110,7 @@ def test_the_result_reflected_and_its_gradients(
     torch.testing.assert_close(y.double(), expected, rtol=1e-4, atol=1e-4)
     assert y.is_contiguous() or layout != "contiguous"
     assert y.is_contiguous(memory_format=torch.channels_last) or layout != "channels_last"
-    grad = laid_out(normal(*expected.shape, seed=2), layout)
+    grad = laid_out(normal(*expected.shape, seed=2).to(triton_device), layout)
     results = [torch.autograd.grad(y, inputs, grad.to(y), retain_graph=True) for _ in range(2)]
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
     for a, b in zip(results[0], torch.autograd.grad(expected, wide, grad), strict=True):
@@ -122,14 +122,14 @@ def test_the_result_reflected_and_its_gradients(
 def test_a_residual_inside_of_a_larger_tensor_is_not_copied(
     way: str, triton_device: str, monkeypatch: pytest.MonkeyPatch, layout: str, pad: int, margin: int
 ) -> None:
-    x = laid_out(normal(2, 5, 6, 9), layout)
-    around = laid_out(normal(2, 5, 6 + 2 * margin, 9 + 2 * margin, seed=1), layout)
+    x = laid_out(normal(2, 5, 6, 9).to(triton_device), layout)
+    around = laid_out(normal(2, 5, 6 + 2 * margin, 9 + 2 * margin, seed=1).to(triton_device), layout)
     inside = around[:, :, margin:-margin, margin:-margin]
     expected = F.pad(plain_instance_norm(x, residual=inside, activation="relu"), [pad] * 4, mode="reflect")
 
     if way == "chunks":  # the only one of the two that the sizes of networks take
         monkeypatch.setattr("translate.kernels._instance_norm_launch_triton.like", lambda *_: pytest.fail("copied"))
-    given = [t.to(triton_device, torch.float32) for t in (x, around)]
+    given = [t.float() for t in (x, around)]
     residual = given[1][:, :, margin:-margin, margin:-margin]
     y = kernels.instance_norm(given[0], residual=residual, activation="relu", pad=pad, backend="triton")
     torch.testing.assert_close(y.double(), expected, rtol=1e-4, atol=1e-4)

@@ -18,9 +18,9 @@ class BlurDown(ConvNorm):
         super().__init__(inputs, outputs, 3, affine=affine)
         self.blur = Blur(outputs, (1, 2, 1))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, I, H, W), H and W even -> (B, O, H/2, W/2)."""
-        return self.shrink(super().forward(x))
+    def forward(self, x: Tensor, *, pad: int = 0) -> Tensor:
+        """(B, I, H, W), H and W even -> (B, O, H/2 + 2·pad, W/2 + 2·pad), reflected for what follows."""
+        return F.pad(self.shrink(super().forward(x)), [pad] * 4, mode="reflect")
 
     def shrink(self, x: Tensor) -> Tensor:
         """What comes after the activation: (B, O, H, W) -> (B, O, H/2, W/2)."""

@@ -64,10 +64,8 @@ class ResnetGenerator(nn.Module):
 
     def drawn(self, y: Tensor) -> Tensor:
         """All layers behind the stem: (B, width, H, W) -> (B, 3, H, W) before the tanh."""
-        y = self.down(y)
-        blocks = list(self.blocks)
-        if blocks:
-            y = F.pad(y, [1] * 4, mode="reflect")
+        (half, quarter), blocks = self.down, list(self.blocks)
+        y = quarter(half(y), pad=1 if blocks else 0)
         for block in blocks:
             y = block(y, pad=0 if block is blocks[-1] else 1)
         half, full = self.up

@@ -41,9 +41,9 @@ class ConvNorm(nn.Module):
         self.norm = Affine(outputs) if affine else None
         self.reflect, self.activation = reflect, activation
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, I, H, W) -> (B, O, H/stride, W/stride)."""
-        return normalise(self.convolve(x), self.norm, self.activation)
+    def forward(self, x: Tensor, *, pad: int = 0) -> Tensor:
+        """(B, I, H, W) -> (B, O, H/stride + 2·pad, W/stride + 2·pad), reflected for the convolution that follows."""
+        return normalise(self.convolve(x), self.norm, self.activation, pad=pad)
 
     def convolve(self, x: Tensor) -> Tensor:
         """The layer up to its norm."""

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from translate.images import Picture
 from translate.models import ARCHITECTURES, Model
-from translate.models.restorer import Restorer, Tones, corrected, filled
+from translate.models.restorer import THUMBNAIL, Restorer, Tones, corrected, filled
 from translate.tiles import in_strips
 from translate.train.restore import _dice_loss, _psnr_loss
 from translate.translator import Translator
@@ -104,22 +105,34 @@ def test_the_loss_of_tones_is_psnr() -> None:
 
 
 def test_tones_come_from_which_colours_there_are_and_not_from_where() -> None:
-    tones, x = restorer().tones, torch.rand(1, 3, 64, 64)
+    tones, x, seen = restorer().tones, torch.rand(1, 3, 64, 64), torch.randn(1, 224)
     elsewhere = x.flatten(2)[..., torch.randperm(64 * 64)].view_as(x)
-    torch.testing.assert_close(tones(elsewhere), tones(x), rtol=0, atol=1e-6)
-    assert (tones(x.flip(1)) - tones(x)).abs().max() > 1e-3  # red for blue
-    assert (tones(x * 0.8 + 0.2) - tones(x)).abs().max() > 1e-3  # a black that has faded
+    torch.testing.assert_close(tones(elsewhere, seen), tones(x, seen), rtol=0, atol=1e-6)
+    assert (tones(x.flip(1), seen) - tones(x, seen)).abs().max() > 1e-3  # red for blue
+    assert (tones(x * 0.8 + 0.2, seen) - tones(x, seen)).abs().max() > 1e-3  # a black that has faded
+
+
+def test_tones_come_from_what_there_is_in_the_picture_too() -> None:
+    network, x = restorer(), pixels(64, 48)
+    thumbnail, seen = F.adaptive_avg_pool2d(x, THUMBNAIL), network.features(x)
+    assert seen.shape == (1, network.tones.seen.in_features)
+    assert torch.equal(network.look(x)[0], network.tones(thumbnail, seen))
+    others = torch.cat([pixels(40, 40), pixels(40, 40).flip(1), torch.rand(6, 3, 40, 40)])
+    network.measure(others)
+    torch.testing.assert_close(network.features(others).mean(0), torch.zeros(224), rtol=0, atol=1e-3)
+    assert 0 < network.features(others).std(0).mean() < 1
+    assert (network.tones(thumbnail, seen) - network.tones(thumbnail, -seen)).abs().max() > 1e-3
 
 
 def test_tones_learn_to_undo_a_fading() -> None:
     torch.manual_seed(0)
-    tones, good = Tones(32), torch.rand(8, 3, 64, 64) * torch.rand(8, 3, 1, 1)
+    tones, good = Tones(1, 32), torch.rand(8, 3, 64, 64) * torch.rand(8, 3, 1, 1)
     black, white = torch.rand(2, 8, 1, 1, 1) * torch.tensor([0.3, -0.3]).view(2, 1, 1, 1, 1)
     faded = black + (1 + white - black) * good
     optimiser = torch.optim.Adam(tones.parameters(), 3e-3)
 
     def loss() -> Tensor:
-        return (corrected(faded, tones(faded)) - good).abs().mean()
+        return (corrected(faded, tones(faded, torch.zeros(8, 1))) - good).abs().mean()
 
     before = loss().item()
     for _ in range(60):

@@ -25,11 +25,16 @@ from translate.train.state import restore as put_back
 from translate.train.taught import taught
 from translate.weights.files import save_weights
 
+MEASURED = 64  # pictures, to tell what is usual of them
+SHOWN = 0.5  # of the encoder's features, each time others, to the network of the tones: it would learn them by heart
+
 
 def train(
     config: Restore, out: Path, *, resume: bool = False, init: Path | None = None, minutes: float = 5.0
 ) -> Iterator[Step]:
     """Train; yields after every step.
+
+    How far a print has faded is told from squares of the smallest `load`, and marks and grain from crops of them.
 
     Writes `checkpoint.pt` every `minutes` and at the end, and with it the averaged network `restore.safetensors` and a
     sheet of samples, `samples.png`: aged, restored, and as it was.
@@ -44,8 +49,22 @@ def train(
     torch.manual_seed(config.seed)
     device = torch.device(config.device)
     count, share = config.batch * config.accumulate, distributed.share(config.batch, config.accumulate)
-    photos = Crops.of_folders([Path(folder) for folder in config.photos], config.size, config.load)
+    photos = Crops.of_folders([Path(folder) for folder in config.photos], config.load[0], config.load)
     network = placed(taught(Restorer(config.width)), device)
+
+    def draw(count: int, share: Share = slice(None)) -> tuple[Tensor, ...]:
+        """Aged, good and in between, changed in tone alone, (B, 3, S, S) in [0, 1]; what is destroyed (B, 1, S, S).
+
+        At last the features that are shown, (B, F), twice as large, so that they say as much as all of them.
+        """
+        good = (photos.batch(count, share) + 1) / 2
+        grey, seeds = torch.rand(count, 1, 1, 1)[share] < config.grey, torch.randint(2**62, (count,))[share]
+        good = torch.where(grey, luma(good), good)
+        aged, toned, destroyed = damage_and_truth(good, seeds)
+        shown = (torch.rand(count, network.tones.seen.in_features)[share] < SHOWN) / SHOWN
+        return tuple(x.to(device) for x in (aged, good, toned, destroyed, shown))
+
+    network.measure(draw(MEASURED)[0])
     ema = Ema(network, placed(Restorer(config.width), device), config.ema)
     learning = [weight for weight in network.parameters() if weight.requires_grad]
     optimiser = torch.optim.Adam(learning, config.lr, betas=(0.9, 0.99))
@@ -54,15 +73,6 @@ def train(
         put_back({"ema": ema}, read_checkpoint(init), init)
         network.load_state_dict(ema.network.state_dict())
         ema.updates = 0
-
-    def draw(count: int, share: Share = slice(None)) -> tuple[Tensor, ...]:
-        """Aged, good and in between, changed in tone alone, (B, 3, S, S) in [0, 1]; what is destroyed (B, 1, S, S)."""
-        good = (photos.batch(count, share) + 1) / 2
-        grey, seeds = torch.rand(count, 1, 1, 1)[share] < config.grey, torch.randint(2**62, (count,))[share]
-        good = torch.where(grey, luma(good), good)
-        aged, toned, destroyed = damage_and_truth(good, seeds)
-        return aged.to(device), good.to(device), toned.to(device), destroyed.to(device)
-
     samples = draw(6)
     start = checkpoint.load() if resume else 0
     autocast = torch.autocast(device.type, PRECISIONS[config.precision], enabled=config.precision != "fp32")
@@ -81,18 +91,22 @@ def train(
             group["lr"] = config.lr * cosine(step, config.steps)
         losses: dict[str, Tensor] = {}
         optimiser.zero_grad()
-        for aged, good, toned, destroyed in passes(config.accumulate, *draw(count, share)):
+        top, left = torch.randint(config.load[0] - config.size + 1, (2,)).tolist()
+        part = ..., slice(top, top + config.size), slice(left, left + config.size)
+        for aged, good, toned, destroyed, shown in passes(config.accumulate, *draw(count, share)):
+            near, marks = aged[part].contiguous(memory_format=torch.channels_last), destroyed[part]
             with autocast:
-                scores = network.decoded(2 * aged - 1)
+                scores = network.decoded(2 * near - 1)
                 with torch.no_grad():
-                    paint, surely = paint_for(aged, scores)
-                    repaired = painted(aged, paint, surely)
+                    paint, surely = paint_for(near, scores)
+                    repaired = painted(near, paint, surely)
+                    features = network.features(aged)
                 lacking = network.denoiser(repaired, surely)
-            tone = network.tones(F.adaptive_avg_pool2d(aged, THUMBNAIL))
+            tone = network.tones(F.adaptive_avg_pool2d(aged, THUMBNAIL), shown * features)
             now = {
-                "found": F.binary_cross_entropy_with_logits(scores, destroyed),
-                "overlap": _dice_loss(torch.sigmoid(scores), destroyed),
-                "grain": _rms(repaired + lacking - toned),
+                "found": F.binary_cross_entropy_with_logits(scores, marks),
+                "overlap": _dice_loss(torch.sigmoid(scores), marks),
+                "grain": _rms(repaired + lacking - toned[part]),
                 "tone": _psnr_loss((corrected(aged, tone) - good) * (1 - destroyed)),
             }
             backward(now, losses, config.accumulate, weights)

@@ -160,7 +160,7 @@ class Restore(Run):
     photos: Annotated[tuple[str, ...], About("Folder of good photographs; may be given several times.")]
     batch: Batch = 8
     size: Size = 128
-    load: Load = (128, 288)
+    load: Load = (192, 288)
     width: Annotated[int, About("Channels of the decoder at full size.", 1)] = 24
     lr: Rate = 5e-4
     grey: Annotated[float, About("Share of the photographs that are made grey before they age.", 0, 1)] = 0.4

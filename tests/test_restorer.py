@@ -55,6 +55,16 @@ def test_repairs_and_cleaning_can_be_switched_off() -> None:
     torch.testing.assert_close(network(x), expected, rtol=0, atol=1e-5)
 
 
+def test_grain_is_looked_at_from_further_away_too() -> None:
+    denoiser, sound = restorer().denoiser.double(), torch.zeros(1, 1, 8, 96, dtype=torch.float64)
+    x = torch.rand(1, 3, 8, 96, dtype=torch.float64)
+    other = x.clone()
+    other[..., :8] = 0
+    changed = (denoiser(x, sound) - denoiser(other, sound)).abs().amax((0, 1, 2))
+    assert changed[40] > 0  # 20 pixels is as far as the convolutions at half the size see
+    assert changed[64:].max() == 0
+
+
 def test_a_scratch_is_filled_with_what_is_beside_it() -> None:
     scene = torch.linspace(0, 1, 64).view(1, 1, 64, 1).expand(1, 3, 64, 80)
     destroyed = torch.zeros(1, 1, 64, 80)

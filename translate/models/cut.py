@@ -20,7 +20,8 @@ class BlurDown(ConvNorm):
 
     def forward(self, x: Tensor, *, pad: int = 0) -> Tensor:
         """(B, I, H, W), H and W even -> (B, O, H/2 + 2·pad, W/2 + 2·pad), reflected for what follows."""
-        return F.pad(self.shrink(super().forward(x)), [pad] * 4, mode="reflect")
+        y = self.shrink(super().forward(x))
+        return F.pad(y, [pad] * 4, mode="reflect") if pad else y
 
     def shrink(self, x: Tensor) -> Tensor:
         """What comes after the activation: (B, O, H, W) -> (B, O, H/2, W/2)."""

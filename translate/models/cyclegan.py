@@ -86,8 +86,10 @@ class ResnetGenerator(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two 3×3 convolutions with instance norm, added to their input; each writes its result with the reflection at its
-    edges that the next one needs."""
+    """Two 3×3 convolutions with instance norm, added to their input.
+
+    Each writes its result with the reflection at its edges that the next one needs.
+    """
 
     def __init__(self, channels: int, *, affine: bool = False) -> None:
         super().__init__()

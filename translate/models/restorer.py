@@ -13,8 +13,8 @@ from translate.models.keys import length
 from translate.models.pretrained_unet import DEEPEST, PretrainedUNet, rows_of
 
 TERMS = 10  # of a polynomial of the second degree in red, green and blue
-THUMBNAIL = 64  # pixels on the side of what the tones are told from
-LOOK = 224  # and of what the encoder sees then
+THUMBNAIL = 64  # pixels on the side of what the tones are told from,
+LOOK = 224  # and of what the encoder is shown for them
 QUANTILES = 32  # of each of red, green, blue, luma, and the spread between the channels
 REACH = 6  # how often the size is halved for painting over: holes of up to 64 pixels
 

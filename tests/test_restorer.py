@@ -57,6 +57,8 @@ def test_repairs_and_cleaning_can_be_switched_off() -> None:
 
 def test_grain_is_looked_at_from_further_away_too() -> None:
     denoiser, sound = restorer().denoiser.double(), torch.zeros(1, 1, 8, 96, dtype=torch.float64)
+    for weight in denoiser.parameters():
+        weight.normal_(0, 0.1)
     x = torch.rand(1, 3, 8, 96, dtype=torch.float64)
     other = x.clone()
     other[..., :8] = 0

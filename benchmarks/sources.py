@@ -1,11 +1,13 @@
-"""Fixed sources for judging the other models: a folder of photographs, each damaged, drawn or made grey.
+"""Fixed sources for judging the other models: a folder of photographs, each damaged, drawn, made grey or made small.
 
 python benchmarks/sources.py damage --src DIR --out DIR [--seed N] [--masks DIR]
 python benchmarks/sources.py sketch --src DIR --out DIR [--kind xdog]
 python benchmarks/sources.py grey --src DIR --out DIR
+python benchmarks/sources.py small --src DIR --out DIR [--seed N]
 
-Writes a PNG for each picture. The damage depends on the seed and the file's name only, so that a part of the folder
-gives the same files. --masks keeps where marks have destroyed the picture, white on black.
+Writes a PNG for each picture; the small ones are a quarter as wide and high, with blur, noise and JPEG. What is done
+depends on the seed and the file's name only, so that a part of the folder gives the same files. --masks keeps where
+marks have destroyed the picture, white on black.
 """
 
 import argparse
@@ -19,6 +21,7 @@ from PIL import Image
 from torch import Tensor
 
 from translate.train.damage import damage_and_truth
+from translate.train.damage.lowres import degrade
 from translate.train.sketch import DETECTORS, sketch
 
 
@@ -30,6 +33,12 @@ def damaged(pixels: np.ndarray, name: str, seed: int) -> tuple[np.ndarray, np.nd
     return _bytes(picture[0].permute(1, 2, 0)), _bytes(mask[0, 0])
 
 
+def small(pixels: np.ndarray, name: str, seed: int) -> np.ndarray:
+    """uint8 (H, W, 3) -> (H // 4, W // 4, 3) in bytes, as `train srgan --degradation realistic` makes them."""
+    rng = np.random.default_rng(zlib.crc32(name.encode()) + (seed << 32))
+    return _bytes(torch.from_numpy(degrade(np.float32(1 / 255) * pixels, 4, rng)))
+
+
 def _bytes(x: Tensor) -> np.ndarray:
     return (x * 255).round().byte().numpy()
 
@@ -37,11 +46,12 @@ def _bytes(x: Tensor) -> np.ndarray:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     kinds = parser.add_subparsers(dest="what", required=True)
-    for name in ("damage", "sketch", "grey"):
+    for name in ("damage", "sketch", "grey", "small"):
         command = kinds.add_parser(name)
         command.add_argument("--src", type=Path, required=True)
         command.add_argument("--out", type=Path, required=True)
-    kinds.choices["damage"].add_argument("--seed", type=int, default=0)
+    for name in ("damage", "small"):
+        kinds.choices[name].add_argument("--seed", type=int, default=0)
     kinds.choices["damage"].add_argument("--masks", type=Path)
     kinds.choices["sketch"].add_argument("--kind", choices=sorted(DETECTORS), default="xdog")
     options = parser.parse_args()
@@ -53,6 +63,9 @@ def main() -> None:
             continue
         if options.what == "grey":
             _save(np.asarray(Image.fromarray(pixels).convert("L").convert("RGB")), options.out, name)
+            continue
+        if options.what == "small":
+            _save(small(pixels, name, options.seed), options.out, name)
             continue
         picture, mask = damaged(pixels, name, options.seed)
         _save(picture, options.out, name)

@@ -2,7 +2,6 @@
 
 import inspect
 import logging
-import resource
 import sys
 import tempfile
 import time
@@ -116,7 +115,7 @@ def _hardware(device: str, precision: str) -> tuple[str, str]:
 
 
 def _estimate(steps: "Iterator[Step]", number: int, device: str) -> None:
-    """Take a few steps; the first is not timed, as it also prepares what is kept."""
+    """Take a few steps and say how long the quickest took, as the first also prepares what is kept."""
     import torch
 
     from translate.train.distributed import is_first
@@ -125,12 +124,18 @@ def _estimate(steps: "Iterator[Step]", number: int, device: str) -> None:
     if not is_first():
         return
     each = min(seconds)
-    if device.startswith("cuda"):
-        peak = torch.cuda.max_memory_reserved(device)
-    else:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    peak = torch.cuda.max_memory_reserved(device) if device.startswith("cuda") else _peak_memory()
     typer.echo(f"{each:.2f} s for each of the first steps, so {number} like them take {number * each / 3600:.1f} hours")
-    typer.echo(f"{peak / 1e9:.1f} GB of memory; nothing was written")
+    typer.echo(f"{f'{peak / 1e9:.1f} GB of memory; ' if peak else ''}nothing was written")
+
+
+def _peak_memory() -> int | None:
+    """The most bytes that this process has had in main memory so far; None where Python cannot ask (Windows)."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _show(steps: "Iterator[Step]", out: Path, resume: bool, tensorboard: bool) -> None:

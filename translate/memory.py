@@ -10,7 +10,7 @@ from translate.models import Model
 from translate.models.cyclegan import ResnetGenerator
 from translate.models.pretrained_unet import PretrainedUNet
 
-MOST = 2 << 30  # bytes of main memory that one step may take, however much is free
+MOST = 2 << 30  # bytes of main memory that one step may take, however much is free, and where nobody knows
 SMALLEST = 64  # pixels on the side of a tile
 BAND_HALO = 16  # rows that a band has besides its own
 
@@ -36,12 +36,12 @@ def can_tile(model: Model) -> bool:
     return isinstance(model.network, ResnetGenerator | PretrainedUNet) or model.halo is not None
 
 
-def budget(device: str) -> int | None:
-    """Bytes that one step may take; None where nobody knows."""
+def budget(device: str) -> int:
+    """Bytes that one step may take."""
     if device.startswith("cuda"):
         return int(torch.cuda.mem_get_info(device)[0] * 0.8)
     free = available_bytes()
-    return None if free is None else min(MOST, free // 2)
+    return MOST if free is None else min(MOST, free // 2)
 
 
 def tile_side(model: Model, itemsize: int, shape: tuple[int, int, int], memory: int) -> int | None:

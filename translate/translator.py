@@ -141,8 +141,7 @@ class Translator:
         if isinstance(self.tile, int):
             return self.tile if max(height, width) > self.tile else None
         if self.tile == "auto" and memory.can_tile(self.model):
-            free = memory.budget(self.device)
-            return None if free is None else memory.tile_side(self.model, itemsize, shape, free)
+            return memory.tile_side(self.model, itemsize, shape, memory.budget(self.device))
         if self.device.startswith("cpu"):  # a GPU says itself when it is full
             memory.require(self.model, itemsize, shape)
         return None

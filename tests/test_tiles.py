@@ -1,9 +1,12 @@
 """Large pictures in parts: the result is that of the whole picture, in bounded memory."""
 
+import errno
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -233,6 +236,27 @@ def test_scratch_file_leaves_nothing_and_says_when_there_is_no_room(tmp_path: Pa
     monkeypatch.setattr(scratch.shutil, "disk_usage", lambda _: usage)
     with pytest.raises(ImageError, match=r"needs 0.0 GB in .*, where 0.0 GB are free; make room, .*--size"):
         Rows(10, 7, 3, torch.float32, 0)
+
+
+def test_what_is_kept_has_its_room_from_the_start(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(scratch.tempfile, "tempdir", str(tmp_path))
+    with Rows(10, 7, 3, torch.float32, 0) as rows:
+        if hasattr(os, "posix_fallocate"):  # or three of them would each be shown the same room
+            assert os.fstat(rows._file.fileno()).st_size == 10 * 7 * 3 * 4
+        full = OSError(errno.ENOSPC, "No space left on device")
+        with monkeypatch.context() as disk:
+            disk.setattr(rows, "_file", Mock(write=Mock(side_effect=full)))
+            with pytest.raises(
+                ImageError, match=r"cannot be kept in .* \(No space left .*\); make room, .*--size"
+            ):
+                rows.write(0, torch.zeros(1, 3, 2, 7))
+
+
+def test_parts_are_made_where_nobody_knows_how_much_is_free(monkeypatch: Any) -> None:
+    model = Model(SRResNet(64, 16, tail="direct"), "SRResNet", scale=4, halo=34)
+    monkeypatch.setattr(memory, "available_bytes", lambda: None)
+    assert memory.tile_side(model, 4, (1, 9000, 12000), memory.budget("cpu")) is not None
+    assert memory.tile_side(model, 4, (1, 256, 256), memory.budget("cpu")) is None
 
 
 def test_command(run: Any, photo: Any, tmp_path: Path, monkeypatch: Any) -> None:

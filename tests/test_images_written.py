@@ -2,6 +2,7 @@
 
 import errno
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import pytest
 from image_files import noise, put
 from PIL import Image, JpegImagePlugin
 
-from translate import images
+from translate import formats, images
 from translate.errors import ImageError
+from translate.frames import clean
 from translate.images import Picture, read, write
 
 pytestmark = pytest.mark.usefixtures("silence")
@@ -69,7 +71,7 @@ def test_quality(tmp_path: Path) -> None:
     assert size("a.webp", quality=20) < size("a.webp") == size("a.webp", quality=90) < size("a.webp", quality=100)
     np.testing.assert_array_equal(read(tmp_path / "a.webp").pixels, pixels)
     assert size("a.png", quality=5) == size("a.png")
-    assert (images.JPEG_QUALITY, images.WEBP_QUALITY) == (95, 90)
+    assert (formats.JPEG_QUALITY, formats.WEBP_QUALITY) == (95, 90)
 
 
 def test_too_long_for_the_format(tmp_path: Path) -> None:
@@ -80,6 +82,30 @@ def test_too_long_for_the_format(tmp_path: Path) -> None:
         write(tmp_path / name, Picture(np.zeros((1, limit, 3), np.uint8)))
         assert read(tmp_path / name).pixels.shape == (1, limit, 3)
     write(tmp_path / "a.png", Picture(np.zeros((1, 65_536, 3), np.uint8)))
+
+
+def test_what_is_lost_is_named() -> None:
+    plain, tagged = Picture(noise(4, 4, 3)), Picture(noise(4, 4, 3), icc=b"profile", exif=b"Exif")
+    assert images.lost("a.bmp", plain) is images.lost("a.jpg", tagged) is None
+    said = "the colour profile is lost: BMP has none; the EXIF is lost: BMP has none; --format png keeps it"
+    assert images.lost("a.bmp", tagged) == said
+    long = Picture(noise(4, 4, 3), exif=bytes(65_534))
+    assert images.lost("a.jpg", long) == "the EXIF is lost: a JPEG's ends at 64 KB; --format png keeps it"
+    assert images.lost("a.webp", long) is None
+
+
+def test_a_tiff_that_takes_an_hour_is_not_tidied_away(tmp_path: Path) -> None:
+    strip = Picture(noise(4, 4, 3))
+
+    def strips() -> Iterator[Picture]:
+        yield strip
+        for path in tmp_path.iterdir():
+            os.utime(path, (0, 0))
+        clean({tmp_path})  # another run begins
+        yield strip
+
+    images.write_strips(tmp_path / "a.tif", strips(), (8, 4))
+    assert read(tmp_path / "a.tif").pixels.shape == (8, 4, 3)
 
 
 def test_suffix_that_is_not_written(tmp_path: Path) -> None:

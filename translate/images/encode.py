@@ -78,6 +78,11 @@ def lost(path: str | Path, picture: Picture) -> str | None:
         words.append(f"alpha is lost: {kind.name} has none")
     if picture.pixels.dtype != np.uint8 and not kind.deep:
         words.append(f"16 bit became 8: {kind.name} has no more")
+    for name, data in (("colour profile", picture.icc), ("EXIF", picture.exif)):
+        if data and not kind.tags:
+            words.append(f"the {name} is lost: {kind.name} has none")
+    if kind.name == "JPEG" and _too_long(picture.exif):
+        words.append("the EXIF is lost: a JPEG's ends at 64 KB")
     return "; ".join([*words, "--format png keeps it"]) if words else None
 
 
@@ -127,13 +132,17 @@ def _profile(picture: Picture, thin: bool) -> bytes | None:
     return None if icc and icc[16:20] in ((b"CMYK",) if thin else (b"CMYK", b"GRAY")) else icc
 
 
+def _too_long(exif: bytes | None) -> bool:
+    return exif is not None and len(exif) > 65_533  # the length of a JPEG's marker is two bytes
+
+
 def _encode(picture: Picture, kind: Format, quality: int | None) -> bytes:
     samples, exif = _samples(picture), picture.exif
     icc = _profile(picture, samples.shape[2] < 3 and kind.name != "WEBP")  # which has no grey
     options: dict[str, Any] = {"exif": exif or b"", "icc_profile": icc} if kind.tags else {}
     if kind.name == "JPEG":
         options |= {"quality": quality, "subsampling": "4:4:4"}
-        if exif and len(exif) > 65_533:  # a marker's length is two bytes
+        if _too_long(exif):
             del options["exif"]
     elif kind.name == "WEBP":  # for lossless, quality is effort: more hardly saves a byte on photographs
         options |= {"lossless": True, "exact": True, "quality": 20} if quality == 100 else {"quality": quality}
@@ -146,7 +155,10 @@ def _put(path: Path, pieces: Iterable[bytes]) -> None:
     """Write a file under another name and rename it when it is safe on disk, so that a kill leaves no half file."""
     part = path.with_name(f".{secrets.token_hex(8)}.part")  # short: the name may be as long as names can get
     try:
+        pieces = iter(pieces)
+        first = next(pieces, b"")  # a TIFF's comes when all of it is made; another run tidies old files away
         with part.open("xb") as file:
+            file.write(first)
             file.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())

@@ -129,7 +129,7 @@ def _to(task: str, src: list[Path], to: str | None, options: Options) -> None:
     entry = registry.entries().get(weights)
     if to and entry and entry.task == task and entry.target not in (None, to):
         raise InputError(f"--to {to} and --weights {weights} contradict each other; choose one")
-    run(src, to or Path(weights).stem, [weights], options)
+    run(src, to or registry.label(weights), [weights], options)
 
 
 def _weights(task: str, options: Options, *, target: str | None = None, scale: int = 1) -> str:

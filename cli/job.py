@@ -1,6 +1,5 @@
 """One job from its options to its exit code: plan it, load the network, run it with a progress display."""
 
-import hashlib
 import itertools
 import os
 from collections.abc import Iterable
@@ -97,7 +96,7 @@ def run(
         if colour_match:
             model = matched(model)
         stages.append(engine.Translator(model, **translator))
-        report.say(f"{frames.shown(Path(name).stem)} on {stages[-1].device} in {stages[-1].precision}")
+        report.say(f"{frames.shown(registry.label(name))} on {stages[-1].device} in {stages[-1].precision}")
         for note in model.notes:
             report.say(f"note: {note}")
     ready = stages[0] if len(stages) == 1 else engine.Chain(stages)
@@ -106,7 +105,7 @@ def run(
     interrupt.check()
     frames.clean({options.frames_out} if options.frames_out else {job.target.parent for job in plan.jobs})
     made_by = {
-        "--weights": " ".join(hashlib.sha256(path.read_bytes()).hexdigest() for path in paths),
+        "--weights": " ".join(registry.sha256_of(path) for path in paths),
         "--device or --precision": f"{ready.device} {ready.precision}",
         "--statistics": options.statistics,
         "--self-ensemble": str(self_ensemble),

@@ -1,6 +1,5 @@
 """`translate sample`: pictures from noise."""
 
-import hashlib
 import json
 import shutil
 from collections.abc import Iterable, Iterator
@@ -52,7 +51,7 @@ def sample(
         raise InputError("--interpolate, --grid-truncation and --dataset make different things; choose one")
     if dataset and (out or class_):
         raise InputError("--dataset says where, and takes all classes; leave --out and --class out")
-    name = Path(weights).stem
+    name = registry.label(weights)
     if interpolate:
         target = out or Path(f"{name}-{interpolate[0]}-{interpolate[1]}.mp4")
     elif grid_truncation:
@@ -70,6 +69,7 @@ def sample(
 
     network: Any = checkpoints.load_from_noise(path).to(choose_device(device).value)
     interrupt.check()
+    target.parent.mkdir(parents=True, exist_ok=True)
     label = sampling.class_index(network, class_) if class_ is not None else None
 
     def draw(seed: int, count: int, labels: list[int], bound: float | None) -> "Iterator[Pixels]":
@@ -94,7 +94,7 @@ def sample(
         files = [f"{network.classes[index]}/{number % per_class:05}.png" for number, index in enumerate(labels)]
         about = {
             "weights": weights,
-            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+            "sha256": registry.sha256_of(path),
             "seed": seed,
             "truncation": truncation,
             "size": network.size,

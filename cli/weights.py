@@ -41,7 +41,8 @@ def info(name: Annotated[str, typer.Argument(help="One of `translate weights lis
     """Print the model card: data, licence, how it was trained, figures."""
     path, entry = registry.find(name)
     if entry is None:
-        raise UnknownModelError(f"{name} is a file, not one of the listed weights")
+        is_file = "is a file, not one of the listed weights; see them with `translate weights list`"
+        raise UnknownModelError(f"{name} {is_file if path.exists() else 'does not exist'}")
     if entry.folder is None or entry.card.is_file():  # one's own need none
         typer.echo(entry.card.read_text(encoding="utf-8").rstrip() + "\n")
     typer.echo(f"file     {path} ({path.stat().st_size / 1e6:.1f} MB)\nsha256   {entry.sha256}")
@@ -158,9 +159,9 @@ def _keep(entry: Entry, file: Path, trained: bool) -> None:
     entry = replace(
         entry,
         task=entry.task or TASKS.get(model.architecture) or ("upscale" if model.scale > 1 else "cyclegan"),
-        summary=f"{model.architecture} ×{model.scale} from {file.name if not entry.target else entry.source}",
+        summary=f"{model.architecture} ×{model.scale} from {Path(entry.source or file).name}",
         scale=model.scale,
-        source_sha256=own.sha256_of(file),
+        source_sha256=registry.sha256_of(file),
         notes="; ".join(model.notes) or None,
     )
     entry = own.keep(entry, lambda path: save_weights(path, model.network, next(model.network.parameters()).dtype))

@@ -12,10 +12,11 @@ from public_networks import PublicCycleGan, PublicSrResNet, affine_norm, randomi
 from safetensors.torch import save_file
 from torch import nn
 
-from translate.checkpoints import load, read_tensors
+from translate.checkpoints import load
 from translate.models.cyclegan import ResnetGenerator
 from translate.models.pretrained import PretrainedGenerator
 from translate.models.srgan import SRResNet
+from translate.tensorfiles import read_tensors
 from translate.weights.files import save_weights
 
 pytestmark = pytest.mark.usefixtures("seeded")

@@ -14,6 +14,7 @@ from helpers import made, size
 from PIL import Image, ImageCms
 
 from translate import images
+from translate.models.cyclegan import ResnetGenerator
 from translate.models.restorer import Restorer
 from translate.models.srgan import SRResNet
 from translate.weights.files import save_weights
@@ -259,6 +260,20 @@ def test_to_and_weights_must_agree(run: Run, photos: Path) -> None:
     said = "translate: --to night and --weights cyclegan-day contradict each other; choose one\n"
     assert (ran.code, ran.out, ran.err) == (2, "", said)
     assert run(*NIGHT, "photos", "--weights", "cyclegan-night", "--dry-run").code == 0
+
+
+def test_results_are_named_after_the_whole_name(run: Run, photos: Path, tmp_path: Path) -> None:
+    save_weights(tmp_path / "night.safetensors", ResnetGenerator(4, 1))
+    for version in ("1.0", "1.5"):
+        assert run("weights", "add", tmp_path / "night.safetensors", "--name", f"night-{version}").code == 0
+        ran = run("cyclegan", "--src", "photos", "--weights", f"night-{version}")
+        assert (ran.code, ran.lines[0]) == (0, f"output: photos-night-{version}")
+        assert made(f"photos-night-{version}") == made("photos")
+
+
+def test_starts_where_a_unix_module_is_missing() -> None:
+    code = "import sys; sys.modules.update(resource=None, fcntl=None); from translate.cli import main"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).stderr == b""
 
 
 def test_twice_with_weights_of_that_factor(run: Run, photo: Photo) -> None:

@@ -274,9 +274,9 @@ def test_a_sheet_of_truncations(run: Run, styled: Path, tmp_path: Path) -> None:
 def test_a_walk(run: Run, digits: Path, tmp_path: Path) -> None:
     import av
 
-    ran = run("sample", digits, "--interpolate", 3, 8, "--steps", 6, "--class", 1, "--out", tmp_path / "walk.mp4")
+    ran = run("sample", digits, "--interpolate", 3, 8, "--steps", 6, "--class", 1, "--out", tmp_path / "new/walk.mp4")
     assert (ran.code, ran.err) == (0, "")
-    with av.open(str(tmp_path / "walk.mp4")) as video:
+    with av.open(str(tmp_path / "new/walk.mp4")) as video:
         frames = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
     assert (len(frames), frames[0].shape) == (6, (224, 224, 3))
     network = checkpoints.load_from_noise(digits)
@@ -286,7 +286,8 @@ def test_a_walk(run: Run, digits: Path, tmp_path: Path) -> None:
     ran = run("sample", digits, "--interpolate", 3, 8, "--steps", 1, "--out", tmp_path / "one.mp4")
     assert (ran.code, "a walk of 1 steps does not have its two ends" in ran.err) == (2, True)
     assert "must end in .mp4" in run("sample", digits, "--interpolate", 3, 8, "--out", tmp_path / "w.avi").err
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["tiny.safetensors", "walk.mp4"]
+    assert "it takes a number from 0 to" in run("sample", digits, "--seed", 1 << 63, "--out", tmp_path / "huge").err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "tiny.safetensors"]
 
 
 def test_a_walk_on_a_sphere_keeps_a_tensor_on_it() -> None:

@@ -16,7 +16,7 @@ from translate.models import ARCHITECTURES, FROM_NOISE, Architecture, Model
 from translate.models import other as others
 from translate.models.keys import joined, split
 from translate.models.layers import BatchNorm
-from translate.tensorfiles import read_header, read_tensors, tidy
+from translate.tensorfiles import read_header, read_tensors
 
 LARGEST = 4096  # number in a header: of channels, pixels, layers
 
@@ -205,4 +205,4 @@ def _usable(key: str, tensor: Tensor) -> Tensor:
     return weights
 
 
-__all__ = ["Model", "load", "load_from_noise", "read_tensors", "recognise", "tidy"]
+__all__ = ["Model", "load", "load_from_noise", "recognise"]

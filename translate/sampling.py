@@ -31,6 +31,8 @@ def latents(network: Any, seed: int, count: int = 1, truncation: float | None = 
     """
     if truncation is not None and not truncation >= LEAST:
         raise InputError(f"the truncation is {truncation}; it takes a number from {LEAST} on")
+    if not 0 <= seed < 1 << 63:
+        raise InputError(f"the seed is {seed}; it takes a number from 0 to {(1 << 63) - 1}")
     random = torch.Generator().manual_seed(seed)
     bound = None if isinstance(network, StyleGenerator) else truncation
 

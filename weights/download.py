@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from translate.errors import CheckpointError, DownloadError
-from translate.weights.own import sha256_of
+from translate.weights.registry import sha256_of
 
 SECONDS = 30.0  # without a byte, after which a connection counts as dead
 ATTEMPTS = 8

@@ -10,8 +10,7 @@ from urllib.parse import urlsplit
 
 from translate.errors import CheckpointError, InputError
 from translate.weights import download, registry
-from translate.weights.own import sha256_of
-from translate.weights.registry import Public
+from translate.weights.registry import Public, sha256_of
 
 
 def tasks() -> list[str]:

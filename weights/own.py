@@ -1,6 +1,5 @@
 """The user's own weights: converted once, each with a TOML beside it that says where it came from."""
 
-import hashlib
 import json
 import re
 from collections.abc import Callable
@@ -32,7 +31,7 @@ def keep(entry: Entry, write: Callable[[Path], None]) -> Entry:
     entry = replace(entry, folder=registry.own_folder())
     entry.path.parent.mkdir(parents=True, exist_ok=True)
     write(entry.path)
-    entry = replace(entry, sha256=sha256_of(entry.path))
+    entry = replace(entry, sha256=registry.sha256_of(entry.path))
     lines = [f"[{json.dumps(entry.name)}]"]
     for key, value in asdict(entry).items():
         if key not in ("name", "folder") and value is not None:
@@ -44,9 +43,3 @@ def keep(entry: Entry, write: Callable[[Path], None]) -> Entry:
     temporary.replace(table)
     registry.forget()
     return entry
-
-
-def sha256_of(path: Path) -> str:
-    """The hash of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

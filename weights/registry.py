@@ -179,6 +179,17 @@ def find(name_or_file: str) -> tuple[Path, Entry | None]:
     raise UnknownModelError(f"there are no weights named {name_or_file!r}{_nearest(name_or_file, list(entries()))}")
 
 
+def label(name_or_file: str) -> str:
+    """What to call results of these weights: the name of the entry, or the file's without its suffix."""
+    return name_or_file if name_or_file in entries() else Path(name_or_file).stem
+
+
+def sha256_of(path: Path) -> str:
+    """The hash of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def verified(entry: Entry) -> Path:
     """The path of an entry's file, if it is there and has the right hash."""
     remedy = (
@@ -186,7 +197,7 @@ def verified(entry: Entry) -> Path:
     )
     if not entry.path.is_file():
         raise CheckpointError(f"{entry.path} is missing; {remedy}")
-    found = hashlib.sha256(entry.path.read_bytes()).hexdigest()
+    found = sha256_of(entry.path)
     if found != entry.sha256:
         raise CheckpointError(f"{entry.path} has sha256 {found[:12]}…, not {entry.sha256[:12]}…; {remedy}")
     return entry.path

@@ -246,9 +246,7 @@ def test_what_is_kept_has_its_room_from_the_start(tmp_path: Path, monkeypatch: A
         full = OSError(errno.ENOSPC, "No space left on device")
         with monkeypatch.context() as disk:
             disk.setattr(rows, "_file", Mock(write=Mock(side_effect=full)))
-            with pytest.raises(
-                ImageError, match=r"cannot be kept in .* \(No space left .*\); make room, .*--size"
-            ):
+            with pytest.raises(ImageError, match=r"cannot be kept in .* \(No space left .*\); make room, .*--size"):
                 rows.write(0, torch.zeros(1, 3, 2, 7))
 
 

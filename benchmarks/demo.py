@@ -23,7 +23,7 @@ def main() -> None:
     for name, pixels in pictures.items():
         image = Image.fromarray(pixels)
         image.save(photos / f"{name}.jpg", quality=95)
-        image.reduce(4).save(frames / f"{name}.png")
+        image.reduce(4).save(frames / f"{name}.jpg", quality=75)  # as small pictures mostly are
         image.convert("L").save(old / f"{name}.jpg", quality=95)
 
     began = time.perf_counter()

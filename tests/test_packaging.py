@@ -78,7 +78,7 @@ def test_the_weights_folder_stays_small() -> None:
 
 def test_defaults_and_unknown_names() -> None:
     assert registry.default_for("cyclegan", target="night").name == "cyclegan-night"
-    assert registry.default_for("upscale", scale=4).scale == 4
+    assert registry.default_for("upscale", scale=4).name == "srresnet-x4-real"
     with pytest.raises(UnknownModelError, match=r"did you mean night\?"):
         registry.default_for("cyclegan", target="nigth")
     with pytest.raises(UnknownModelError, match="cyclegan-night"):

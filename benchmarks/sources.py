@@ -3,11 +3,11 @@
 python benchmarks/sources.py damage --src DIR --out DIR [--seed N] [--masks DIR]
 python benchmarks/sources.py sketch --src DIR --out DIR [--kind xdog]
 python benchmarks/sources.py grey --src DIR --out DIR
-python benchmarks/sources.py small --src DIR --out DIR [--seed N]
+python benchmarks/sources.py small --src DIR --out DIR [--seed N] [--scale 4]
 
-Writes a PNG for each picture; the small ones are a quarter as wide and high, with blur, noise and JPEG. What is done
-depends on the seed and the file's name only, so that a part of the folder gives the same files. --masks keeps where
-marks have destroyed the picture, white on black.
+Writes a PNG for each picture; the small ones are made with blur, noise and JPEG. What is done depends on the seed and
+the file's name only, so that a part of the folder gives the same files. --masks keeps where marks have destroyed the
+picture, white on black.
 """
 
 import argparse
@@ -33,10 +33,10 @@ def damaged(pixels: np.ndarray, name: str, seed: int) -> tuple[np.ndarray, np.nd
     return _bytes(picture[0].permute(1, 2, 0)), _bytes(mask[0, 0])
 
 
-def small(pixels: np.ndarray, name: str, seed: int) -> np.ndarray:
-    """uint8 (H, W, 3) -> (H // 4, W // 4, 3) in bytes, as `train srgan --degradation realistic` makes them."""
+def small(pixels: np.ndarray, name: str, seed: int, scale: int) -> np.ndarray:
+    """uint8 (H, W, 3) -> (H // scale, W // scale, 3) in bytes, as `train srgan --degradation realistic` makes them."""
     rng = np.random.default_rng(zlib.crc32(name.encode()) + (seed << 32))
-    return _bytes(torch.from_numpy(degrade(np.float32(1 / 255) * pixels, 4, rng)))
+    return _bytes(torch.from_numpy(degrade(np.float32(1 / 255) * pixels, scale, rng)))
 
 
 def _bytes(x: Tensor) -> np.ndarray:
@@ -53,6 +53,7 @@ def main() -> None:
     for name in ("damage", "small"):
         kinds.choices[name].add_argument("--seed", type=int, default=0)
     kinds.choices["damage"].add_argument("--masks", type=Path)
+    kinds.choices["small"].add_argument("--scale", type=int, default=4)
     kinds.choices["sketch"].add_argument("--kind", choices=sorted(DETECTORS), default="xdog")
     options = parser.parse_args()
 
@@ -65,7 +66,7 @@ def main() -> None:
             _save(np.asarray(Image.fromarray(pixels).convert("L").convert("RGB")), options.out, name)
             continue
         if options.what == "small":
-            _save(small(pixels, name, options.seed), options.out, name)
+            _save(small(pixels, name, options.seed, options.scale), options.out, name)
             continue
         picture, mask = damaged(pixels, name, options.seed)
         _save(picture, options.out, name)

@@ -51,6 +51,10 @@ def run(
     from translate.cli import interrupt, progress
 
     translator, pictures, videos = options.translator, options.pictures, options.videos
+    if options.codec or options.crf is not None or options.preset:
+        from translate.video import write
+
+        write.chosen(options.codec, 8, options.crf, options.preset)  # refused now or never
     container = ".mkv" if options.codec in ("prores", "ffv1") else None
     videos["stabilise"] = steady if options.stabilise is None else options.stabilise
     if options.video_out:
@@ -59,7 +63,7 @@ def run(
         plan = frames.plan(sources, options.out, label, options.format, container)
     paths = [registry.find(name)[0] for name in weights]
     if options.frames_out:
-        plan = _apart(plan, options.frames_out)
+        plan = _apart(plan, options.frames_out, options.out)
         videos["pictures"] = True
     if options.preview:
         plan = replace(plan, jobs=tuple(job for job in plan.jobs if _is_video(job)))
@@ -123,10 +127,12 @@ def run(
         raise typer.Exit(1)
 
 
-def _apart(plan: frames.Plan, folder: Path) -> frames.Plan:
+def _apart(plan: frames.Plan, folder: Path, out: Path | None) -> frames.Plan:
     """The plan to take one video apart into a folder."""
     if len(plan.jobs) != 1 or not formats.is_video(plan.jobs[0].source):
         raise InputError("--frames-out takes apart one video; give one, and no folder")
+    if out:
+        raise InputError("--out and --frames-out both say where to write to; choose one")
     if folder.exists() and not folder.is_dir():
         raise InputError(f"--frames-out {frames.shown(folder)} is a file, but a folder is needed; choose another")
     return frames.Plan((folder,), (replace(plan.jobs[0], target=folder, problem=None),))

@@ -121,3 +121,20 @@ def test_the_place_is_found_again_or_all_is_decoded_again(make: Make) -> None:
             rest = list(video.frames(skip=17, last=(last.pts, last.mark)))
         assert [frame.pts for frame in rest] == [frame.pts for frame in all_frames[17:]]
         assert [frame.mark for frame in rest] == [frame.mark for frame in all_frames[17:]]
+
+
+def test_what_is_before_the_beginning_is_not_decoded(make: Make, monkeypatch: Any) -> None:
+    source = make(frames=60, options={"g": "10", "bf": "0"})
+    with Video(source) as video:
+        wanted = [(frame.pts, frame.mark) for frame in video.frames(start=1.6)]
+    decoded, timed = list[int](), Video._timed
+
+    def counted(video: Video) -> Any:
+        for frame, pts in timed(video):
+            decoded.append(pts)
+            yield frame, pts
+
+    monkeypatch.setattr(Video, "_timed", counted)
+    with Video(source) as video:
+        assert [(frame.pts, frame.mark) for frame in video.frames(start=1.6, skip=5, last=wanted[4])] == wanted[5:]
+    assert min(decoded) * video.time_base == Fraction(8, 5)

@@ -68,6 +68,16 @@ def test_there_and_back(run: Run) -> None:
     assert run(*NIGHT, "apart", "--video-out", "again.mp4").counts == (0, 1, 0)
 
 
+def test_a_part_begins_at_once_where_no_sound_has_to_fit(run: Run) -> None:
+    film()
+    whole = times("drive.mp4")
+    assert run(*NIGHT, "drive.mp4", "--frames-out", "apart", "--start", "0.2").code == 0
+    assert run(*NIGHT, "apart", "--video-out", "silent.mp4").code == 0
+    assert times("silent.mp4") == [time - whole[5] for time in whole[5:]]
+    assert run(*NIGHT, "apart", "--video-out", "sound.mp4", "--audio-from", "drive.mp4").code == 0
+    assert [float(time) for time in times("sound.mp4")] == pytest.approx([float(time) for time in whole[5:]], abs=2e-3)
+
+
 @pytest.mark.parametrize("fps", ["25", "30000/1001", "23.976"])
 def test_a_rate(fps: str, run: Run) -> None:
     pictures()

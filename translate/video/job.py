@@ -154,17 +154,8 @@ def _joined(target: Path, video: Video | Stills, work: Work, options: Options) -
 def _made_from(video: Video | Stills, codec: write.Codec, settings: dict[str, str], options: Options) -> dict[str, str]:
     import av
 
-    return {
-        "the source": video.identity,
-        "--codec": codec.encoder,
-        "--crf or --preset": str(settings),
-        "--start or --end": f"{options.start} {options.end}",
-        "--size": str(options.size),
-        "--batch": str(options.batch),
-        "--stabilise": str(options.stabilise),
-        "PyAV": av.__version__,
-        **dict(options.made_by),
-    }
+    encoded = {"--codec": codec.encoder, "--crf or --preset": str(settings), "PyAV": av.__version__}
+    return options.made_from(video.identity) | encoded
 
 
 def _changed(video: Video | Stills, codec: write.Codec, name: str) -> list[str]:

@@ -48,6 +48,17 @@ class Options:
     sound: Path | None = None
     preview: int | None = None
 
+    def made_from(self, source: str) -> dict[str, str]:
+        """What the pictures depend on, as texts by what it is called; `source` changes with the source."""
+        return {
+            "the source": source,
+            "--start or --end": f"{self.start} {self.end}",
+            "--size": str(self.size),
+            "--batch": str(self.batch),
+            "--stabilise": str(self.stabilise),
+            **dict(self.made_by),
+        }
+
 
 @dataclass(frozen=True)
 class Progress:

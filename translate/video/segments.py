@@ -47,7 +47,7 @@ class Work:
             for path in self.folder.iterdir():
                 if path.name != LOCK:
                     path.unlink()
-            _put(plan, made_from)
+            put(plan, made_from)
         self.resumed = self.count  # frames that were there already
         self._segment: Segment | None = None
         self._times: list[tuple[int, int]] = []
@@ -111,7 +111,7 @@ class Work:
         self._path(".part").replace(part.path)
         if self._memory:
             remember(self._path(".npz"), self._memory)
-        _put(self._path(".json"), {name: value for name, value in vars(part).items() if name != "path"})
+        put(self._path(".json"), {name: value for name, value in vars(part).items() if name != "path"})
         if self.parts:
             self.parts[-1].path.with_suffix(".npz").unlink(missing_ok=True)  # only the last one's is ever needed
         self.parts.append(part)
@@ -125,7 +125,7 @@ class Work:
         return self.folder / f"{len(self.parts):06d}{suffix}"
 
     def _found(self) -> list[Part]:
-        """The finished segments without a gap; what comes after is removed."""
+        """The finished segments up to the first gap."""
         parts: list[Part] = []
         while (path := self.folder / f"{len(parts):06d}.json").exists() and path.with_suffix(".mkv").exists():
             parts.append(Part.read(path))
@@ -153,7 +153,7 @@ def remembered(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def _put(path: Path, content: dict[str, Any]) -> None:
+def put(path: Path, content: dict[str, Any]) -> None:
     """Write JSON at once or not at all."""
     part = path.with_suffix(".part.json.tmp")
     with part.open("w") as file:

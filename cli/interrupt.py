@@ -6,18 +6,21 @@ import sys
 from typing import NoReturn
 
 _noted = False
+saved = False  # whether a training run has something to go on from that it had not when it began
 
 
 def say() -> None:
     """The line that an interrupted command ends with."""
-    again = "add --resume to the same command" if "train" in sys.argv[1:2] else "run the same command again"
-    print(f"translate: interrupted; {again} to go on", file=sys.stderr, flush=True)
+    again = "run the same command again to go on"
+    if "train" in sys.argv[1:2] and "--resume" not in sys.argv:
+        again = "add --resume to the same command to go on" if saved else "nothing was saved yet"
+    print(f"translate: interrupted; {again}", file=sys.stderr, flush=True)
 
 
 def listen() -> None:
     """From now on it raises KeyboardInterrupt, and is noted; a process that was made deaf to it stays so."""
-    global _noted
-    _noted = False
+    global _noted, saved
+    _noted = saved = False
     _hear(_note)
 
 

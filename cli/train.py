@@ -160,6 +160,7 @@ def _show(steps: "Iterator[Step]", out: Path, resume: bool, tensorboard: bool) -
                 left = (step.of - step.number) * seconds / count / 60
                 typer.echo(f"step {step.number}/{step.of}  {seconds / count:.2f} s/step  {left:.0f} min left  {losses}")
                 if step.saved:
+                    interrupt.saved = True
                     typer.echo(f"saved to {out}")
                 sums.clear()
                 count, seconds, line_at = 0, 0.0, time.monotonic()

@@ -95,3 +95,24 @@ def test_the_command(run: Run, tmp_path: Path) -> None:
     report = json.loads((tmp_path / "out.json").read_text())
     assert set(report["results"]["fake"]) >= {"as_asked", "precision", "recall", "FD-Classifier", "KD-Classifier"}
     assert report["protocol"]["shares"].keys() == {"0", "1", "2"}
+
+
+def test_what_is_set_apart_for_tests_goes_by_the_names_too() -> None:
+    real, test = squares(120), squares(60, seed=1)
+    without = test.labels != 0
+    fewer = Labelled(test.pixels[without], test.labels[without] - 1, ("b", "c"))
+    assert Judge(real, fewer).accuracy.value > 0.8
+    for other, said in (
+        (Labelled(test.pixels, test.labels, ()), "have no labels"),
+        (Labelled(test.pixels, test.labels, ("a", "b", "z")), "have a class 'z'"),
+        (Labelled(test.pixels[..., :8], test.labels, test.classes), "are of another size"),
+        (Labelled(test.pixels[:3], test.labels[:3], test.classes), "are 3; more than 3 are needed"),
+    ):
+        with pytest.raises(EvaluationError, match=f"the pictures that are set apart for tests {said}"):
+            Judge(real, other)
+
+
+def test_a_damaged_archive_is_said(tmp_path: Path, run: Run) -> None:
+    (tmp_path / "real.npz").write_bytes(b"PK no archive")
+    ran = run("evaluate", "generated", "--real", tmp_path / "real.npz", "--fake", tmp_path)
+    assert (ran.code, "real.npz is damaged; save it again" in ran.err) == (1, True)

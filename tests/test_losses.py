@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from translate.features import FeatureNetwork
 from translate.models.patchgan import PatchDiscriminator
+from translate.models.stylegan import StyleDiscriminator
 from translate.train.losses import (
     Scores,
     changed,
@@ -144,11 +145,12 @@ def test_penalties_teach_the_patch_discriminator() -> None:
 
 def test_penalties_are_in_full_precision_under_autocast() -> None:
     torch.manual_seed(0)
-    judge, (real, fake) = PatchDiscriminator(3, 4), torch.randn(2, 2, 3, 32, 32)
-    arguments = (judge, real, fake, torch.rand(2), "wgan-gp", 1.0)
-    with torch.autocast("cpu", torch.bfloat16):
-        short = penalty(*arguments)  # type: ignore[arg-type]
-    assert short.item() == pytest.approx(penalty(*arguments).item(), rel=1e-6)  # type: ignore[arg-type]
+    for judge in (PatchDiscriminator(3, 4), StyleDiscriminator(4, 32)):  # the latter has linear layers, too
+        real, fake = torch.randn(2, 2, 3, 32, 32)
+        arguments = (judge, real, fake, torch.rand(2), "wgan-gp", 1.0)
+        with torch.autocast("cpu", torch.bfloat16):
+            short = penalty(*arguments)  # type: ignore[arg-type]
+        assert short.item() == pytest.approx(penalty(*arguments).item(), rel=1e-6)  # type: ignore[arg-type]
 
 
 def smooth(seed: int) -> Tensor:

@@ -177,6 +177,11 @@ def test_pairs_of_two_folders_are_those_of_the_same_name(tmp_path: Path) -> None
 
 def test_pairs_without_a_partner_are_an_error(tmp_path: Path) -> None:
     a, b = numbered(tmp_path / "a", "xyz", 10), numbered(tmp_path / "b", "xyw", 200)
+    (tmp_path / "c").mkdir()
+    for suffix in ("png", "bmp"):
+        Image.new("RGB", (20, 20)).save(tmp_path / "c" / f"x.{suffix}")
+    with pytest.raises(TrainingError, match=r"x.bmp and x.png have one name, but for the suffix; rename or remove one"):
+        pairs.of_two_folders(tmp_path / "c", b, 16, (16, 16))
     with pytest.raises(TrainingError, match=r"2 images have no partner of their name in .*, w for one"):
         pairs.of_two_folders(a, b, 16, (16, 16))
     with pytest.raises(InputError, match="the same folder is given twice"):
@@ -220,6 +225,7 @@ def test_made_sources_depend_on_the_seed_of_each_picture(photos: Path) -> None:
     [
         ({}, "give the pairs in one way"),
         ({"a": "x"}, "give the pairs in one way"),
+        ({"a": "x", "photos": ("y",)}, "give the pairs in one way"),
         ({"pairs": "x", "photos": ("y",)}, "give the pairs in one way"),
         ({"pairs": "x", "size": 96, "load": (96, 96)}, "must be a power of two for a U-Net"),
         ({"pairs": "x", "load": (128, 286)}, "^--load 128 286 must not be below --size 256$"),

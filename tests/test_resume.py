@@ -162,3 +162,25 @@ def test_adversarial_steps_cannot_be_added_by_resuming(one: SRGAN, tmp_path: Pat
     first(one, tmp_path / "out", 1)
     with pytest.raises(TrainingError, match="holds no judge"):
         next(run(replace(one, gan_steps=2), tmp_path / "out", resume=True))
+
+
+@needs_features
+def test_adversarial_steps_are_not_followed_by_others(one: SRGAN, tmp_path: Path) -> None:
+    config = replace(one, gan_steps=3)
+    list(run(config, tmp_path / "out"))
+    before = results(tmp_path / "out")
+    for other in (replace(config, steps=12), replace(config, steps=12, gan_steps=0)):
+        with pytest.raises(InputError, match=r"has 3 adversarial steps behind it, .* --steps 12 --gan-steps 9$"):
+            next(iter(run(other, tmp_path / "out", resume=True)))
+    assert results(tmp_path / "out") == before
+    assert len(list(run(replace(config, steps=8, gan_steps=5), tmp_path / "out", resume=True))) == 2
+
+
+def test_what_srgan_cannot_do_is_said_before_it_begins() -> None:
+    for options, said in (
+        ({"scale": 3}, "--scale is 3; it is 2, 4 or 8"),
+        ({"steps": 5, "gan_steps": 6}, "--gan-steps 6 are more than --steps 5"),
+        ({"gan_steps": 6, "discriminator": "unet", "patch": 31}, "--patch 31 × 4 must be a multiple of 8"),
+    ):
+        with pytest.raises(InputError, match=said):
+            SRGAN(hr=("x",), **options)  # type: ignore[arg-type]

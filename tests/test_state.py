@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from translate.errors import TrainingError
 from translate.train.state import CHECKPOINT, Checkpoint, Ema, ImagePool
 
 
@@ -99,7 +100,8 @@ def test_checkpoint_is_written_whole_or_not_at_all(monkeypatch: pytest.MonkeyPat
         raise OSError("No space left on device")
 
     monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(TrainingError, match=r"cannot be written \(No space left.*\); the one before is kept"):
         checkpoint.save(2)
+    assert list(tmp_path.iterdir()) == [tmp_path / CHECKPOINT]
     assert (tmp_path / CHECKPOINT).read_bytes() == before
     assert checkpoint.load() == 1

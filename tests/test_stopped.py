@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from helpers import made, size
 
+from translate.train.state import Step
 from translate.translator import Translator
 
 pytestmark = pytest.mark.usefixtures("inside")
@@ -84,9 +85,14 @@ def test_interrupted_while_libraries_are_imported(module: str, caught: str, phot
 
 
 def test_interrupted_training(run: Run, photos: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr("translate.train.srgan.train", lambda *_, **__: signal.raise_signal(signal.SIGINT))
-    ran = run("train", "srgan", "--hr", "photos", "--out", "runs")
-    assert (ran.code, ran.err) == (130, "translate: interrupted; add --resume to the same command to go on\n")
+    def train(saved: bool) -> Any:
+        yield Step(1, 9, {}, 0.1, saved)
+        signal.raise_signal(signal.SIGINT)
+
+    for saved, said in ((False, "nothing was saved yet"), (True, "add --resume to the same command to go on")):
+        monkeypatch.setattr("translate.train.srgan.train", lambda *_, saved=saved, **__: train(saved))
+        ran = run("train", "srgan", "--hr", "photos", "--out", "runs")
+        assert (ran.code, ran.err) == (130, f"translate: interrupted; {said}\n")
 
 
 def test_interrupted_in_the_middle(run: Run, photos: Path, monkeypatch: Any) -> None:

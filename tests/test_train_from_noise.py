@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,24 @@ def test_alike_is_nought_where_the_fakes_are_as_diverse() -> None:
     by_class = torch.randn(3, 1, 4, 4)[labels]  # every class looks different, and within one all are the same
     assert alike(real, by_class, labels) == 1
     assert alike(real[:2], by_class[:2], torch.tensor([0, 1])) == 0  # nothing to compare
+    twice = real[:1].repeat(2, 1, 1, 1)  # all that there is of a class was drawn twice
+    fake = torch.randn(2, 1, 4, 4, requires_grad=True)
+    alike(twice, fake, torch.tensor([0, 0])).backward()
+    assert fake.grad is not None
+    assert fake.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("recipe", ["gan", "dcgan", "cgan", "stylegan"])
+def test_every_recipe_trains_in_bfloat16(recipe: str, npz: str, tmp_path: Path) -> None:
+    config = replace(tiny_from_noise(npz)[recipe], steps=2, precision="bf16")
+    assert all(np.isfinite(list(step.losses.values())).all() for step in run(config, tmp_path / "out"))
+
+
+@pytest.mark.parametrize("recipe", ["dcgan", "cgan"])
+def test_sizes_that_doubling_does_not_reach_are_said(recipe: str, npz: str, tmp_path: Path) -> None:
+    config = replace(tiny_from_noise(npz)[recipe], size=100)
+    with pytest.raises(TrainingError, match=r"100×100 cannot be made by doubling; .* choose such a --size"):
+        next(iter(run(config, tmp_path / "out")))
 
 
 def test_path_length_of_a_linear_generator() -> None:

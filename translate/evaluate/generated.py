@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -13,6 +14,7 @@ from translate.evaluate.embedding import Features
 from translate.evaluate.intervals import Measured, share
 from translate.evaluate.report import Report
 
+Labels = npt.NDArray[np.int64]
 NETWORK = "Classifier"
 HELD_BACK = 5  # one picture of so many, where there is no test set
 ENOUGH = 0.96
@@ -63,14 +65,16 @@ class Judge:
             )
         if len(real.pixels) < LEAST:
             raise EvaluationError(f"there are {len(real.pixels)} real pictures; at least {LEAST} are needed")
-        if test is None:
+        if test is not None:
+            _require_like(real, test)
+        else:
             held = torch.arange(len(real.pixels)) % HELD_BACK == 0
             real, test = _part(real, ~held), _part(real, held)
         self.classes, self.shape, self.random = real.classes, real.pixels.shape[1:], np.random.default_rng(seed)
         self.network = fit(real.pixels, real.labels, len(real.classes), seed=seed)
         self.seen, _ = classify(self.network, real.pixels)
         self.unseen, called = classify(self.network, test.pixels)
-        self.accuracy = share(int((called == test.labels.numpy()).sum()), len(called))
+        self.accuracy = share(int((called == self._own(test)).sum()), len(called))
 
     def of_real(self, count: int) -> dict[str, Measured]:
         """What real pictures reach that it has learnt from, `count` of them at most, and how often it is right."""
@@ -88,12 +92,16 @@ class Judge:
         features, called = classify(self.network, fake.pixels)
         results = self._distances(features[self.random.permutation(len(features))])
         if fake.classes:
-            asked = np.array([self.classes.index(name) for name in fake.classes])[fake.labels.numpy()]
-            results["as_asked"] = share(int((called == asked).sum()), len(called))
+            results["as_asked"] = share(int((called == self._own(fake)).sum()), len(called))
         shares = np.bincount(called, minlength=len(self.classes)) / len(called)
         results["largest_class"] = Measured(float(shares.max() * len(shares)))
         results["smallest_class"] = Measured(float(shares.min() * len(shares)))
         return results, {name: round(float(part), 4) for name, part in zip(self.classes, shares, strict=True)}
+
+    def _own(self, pictures: Labelled) -> Labels:
+        """The labels of pictures as indices into the classes of the real ones."""
+        own: Labels = np.array([self.classes.index(name) for name in pictures.classes])[pictures.labels.numpy()]
+        return own
 
     def _distances(self, features: Features) -> dict[str, Measured]:
         count = min(len(self.unseen), len(features))
@@ -105,6 +113,21 @@ class Judge:
             "precision": precision,
             "recall": recall,
         }
+
+
+def _require_like(real: Labelled, test: Labelled) -> None:
+    """Refuse pictures to test with that a classifier of the real ones cannot be tested with."""
+    problem = None
+    if not test.classes:
+        problem = "have no labels"
+    elif other := [name for name in test.classes if name not in real.classes]:
+        problem = f"have a class {other[0]!r}, the others {', '.join(real.classes)}"
+    elif test.pixels.shape[1:] != real.pixels.shape[1:]:
+        problem = "are of another size than the others, or grey where those are not"
+    elif len(test.pixels) <= NEIGHBOURS:
+        problem = f"are {len(test.pixels)}; more than {NEIGHBOURS} are needed"
+    if problem:
+        raise EvaluationError(f"the pictures that are set apart for tests {problem}; mend them, or take them out")
 
 
 def _part(pictures: Labelled, chosen: Tensor) -> Labelled:

@@ -27,7 +27,7 @@ class Colouriser(nn.Module):
 
     Args:
         width: channels of the decoder.
-        colours: classes; 246 are those of the grid that sRGB can show.
+        colours: classes; 222 are those of the grid that sRGB can show.
     """
 
     bytes_per_pixel = 230  # of memory, measured: the last step's, at full size
@@ -77,7 +77,7 @@ class Colouriser(nn.Module):
         return scores
 
     def mean_colour(self, scores: Tensor) -> Tensor:
-        """Scores (B, Q, h, w) -> ab (B, 2, h, w), between the mean (temperature 1) and the likeliest colour (0)."""
+        """Scores (B, Q, h, w) -> ab (B, 2, h, w): the mean (temperature 1) up to the likeliest colour (near 0)."""
         shares = (scores.float() / self.temperature.float()).softmax(1)
         return torch.einsum("bqhw,qc->bchw", shares, self.bins.float())
 

@@ -9,6 +9,7 @@ import torch
 from translate.errors import TrainingError
 from translate.models.cgan import ConditionalGenerator, ProjectionDiscriminator
 from translate.train import adversarial
+from translate.train.dcgan import shape_of
 from translate.train.labelled import Pictures
 from translate.train.options import CGAN
 from translate.train.state import Step
@@ -24,7 +25,7 @@ def train(config: CGAN, out: Path, **run: Any) -> Iterator[Step]:
         raise TrainingError(
             f"{config.src} has {found}; give one folder a class or an .npz with labels, or train a dcgan"
         )
-    shape = {"size": pictures.size, "channels": pictures.channels}
+    shape = shape_of(pictures, config.src)
 
     def generator() -> ConditionalGenerator:
         uniform = config.prior == "uniform"

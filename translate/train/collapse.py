@@ -70,7 +70,7 @@ def alike(real: Tensor, fake: Tensor, labels: Tensor) -> Tensor:
     pairs = _pairs(labels)
     if not pairs.any():
         return fake.new_zeros(())
-    return F.relu(1 - _distance(fake, pairs) / _distance(real, pairs))
+    return F.relu(1 - _distance(fake, pairs) / _distance(real, pairs).clamp_min(1e-6))  # 0: all drawn twice
 
 
 def _pairs(labels: Tensor) -> Tensor:

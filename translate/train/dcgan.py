@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 
-from translate.models.dcgan import DCDiscriminator, DCGenerator
+from translate.errors import TrainingError
+from translate.models.dcgan import DCDiscriminator, DCGenerator, base
 from translate.train import adversarial
 from translate.train.labelled import Pictures
 from translate.train.options import DCGAN
@@ -17,7 +18,7 @@ def train(config: DCGAN, out: Path, **run: Any) -> Iterator[Step]:
     """Train; see `adversarial.train` for what is written and for `resume`, `init` and `minutes`."""
     torch.manual_seed(config.seed)
     pictures = Pictures(Path(config.src), config.size, mirror=config.mirror)
-    shape = {"size": pictures.size, "channels": pictures.channels}
+    shape = shape_of(pictures, config.src)
 
     def generator() -> DCGenerator:
         return DCGenerator(config.latent, config.width, uniform=config.prior == "uniform", **shape)
@@ -26,3 +27,12 @@ def train(config: DCGAN, out: Path, **run: Any) -> Iterator[Step]:
         return DCDiscriminator(config.discriminator_width, **shape)
 
     return adversarial.train(config, out, pictures, generator, discriminator, **run)
+
+
+def shape_of(pictures: Pictures, source: str) -> dict[str, int]:
+    """Size and channels of the networks for these pictures; `TrainingError` where no such pictures can be made."""
+    try:
+        base(pictures.size)
+    except ValueError as error:
+        raise TrainingError(f"{source}: {error}; choose such a --size") from None
+    return {"size": pictures.size, "channels": pictures.channels}

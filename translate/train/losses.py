@@ -88,9 +88,9 @@ def _steepness(judge: Callable[[Tensor], Scores], images: Tensor) -> Tensor:
     images = images.detach().float().requires_grad_()
     with torch.autocast(images.device.type, enabled=False):
         scores = judge(images)
-    maps = [scores] if isinstance(scores, Tensor) else scores
-    total = torch.stack([x.sum() / x[0].numel() ** 0.5 for x in maps]).mean()
-    (gradient,) = torch.autograd.grad(total, images, create_graph=True)
+        maps = [scores] if isinstance(scores, Tensor) else scores
+        total = torch.stack([x.sum() / x[0].numel() ** 0.5 for x in maps]).mean()
+        (gradient,) = torch.autograd.grad(total, images, create_graph=True)
     return gradient.square().flatten(1).sum(1)
 
 

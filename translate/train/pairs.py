@@ -53,13 +53,11 @@ def of_two_folders(a: Path, b: Path, size: int, load: tuple[int, int]) -> Pairs:
 
     Raises:
         InputError: the folders are the same, or as `files_in`.
-        TrainingError: a file has no partner, or too few pairs can be used.
+        TrainingError: a file has no partner or two, or too few pairs can be used.
     """
     if a.resolve() == b.resolve():
         raise InputError(f"the same folder is given twice: {a}")
-    sources, targets = (
-        {path.relative_to(folder).with_suffix(""): path for path in files_in(folder)} for folder in (a, b)
-    )
+    sources, targets = (_by_name(folder) for folder in (a, b))
     if alone := sorted(map(str, sources.keys() ^ targets.keys())):
         raise TrainingError(
             f"{len(alone)} images have no partner of their name in {a} or {b}, {alone[0]} for one; add or remove them"
@@ -70,6 +68,15 @@ def of_two_folders(a: Path, b: Path, size: int, load: tuple[int, int]) -> Pairs:
         return _together(read_rgb(path), read_rgb(partners[path]), load[1])
 
     return Pairs(Crops(Images(sorted(partners), both, f"{a} and {b}"), size, load))
+
+
+def _by_name(folder: Path) -> dict[Path, Path]:
+    """The files of a folder by their names without suffix."""
+    found: dict[Path, Path] = {}
+    for path in files_in(folder):
+        if (other := found.setdefault(path.relative_to(folder).with_suffix(""), path)) != path:
+            raise TrainingError(f"{other} and {path.name} have one name, but for the suffix; rename or remove one")
+    return found
 
 
 def side_by_side(folder: Path, direction: str, size: int, load: tuple[int, int]) -> Pairs:

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from translate.device import PRECISIONS
+from translate.errors import InputError
 from translate.features import FeatureNetwork
 from translate.models.layers import placed
 from translate.models.patchgan import UNetDiscriminator
@@ -72,6 +73,8 @@ def train(
         generator.load_state_dict(ema.network.state_dict())
         ema.updates = 0
     sample_low, sample_high = (batch.to(device) for batch in patches.batch(6))
+    if resume:
+        _require_forwards(config, checkpoint.path)
     start = checkpoint.load() if resume else 0
     pixel_steps = config.steps - config.gan_steps
     autocast = torch.autocast(device.type, PRECISIONS[config.precision], enabled=config.precision != "fp32")
@@ -142,6 +145,18 @@ def train(
         if saved_now:
             finish(step + 1)
         yield Step(step + 1, config.steps, values, time.perf_counter() - began, saved_now)
+
+
+def _require_forwards(config: SRGAN, path: Path) -> None:
+    """Refuse to resume adversarial steps with steps for fidelity, which would cost the discriminator."""
+    saved = read_checkpoint(path)
+    before, step = saved.get("config", {}), int(saved["step"])
+    fidelity = int(before.get("steps", 0)) - int(before.get("gan_steps", 0))
+    if fidelity < step < config.steps - config.gan_steps:
+        raise InputError(
+            f"{path} has {step - fidelity} adversarial steps behind it, after {fidelity} for fidelity; "
+            f"resume with --steps {config.steps} --gan-steps {max(0, config.steps - fidelity)}"
+        )
 
 
 def cropped(images: Tensor, corner: list[int]) -> Tensor:

@@ -3,6 +3,7 @@
 import logging
 import math
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -118,19 +119,28 @@ class Checkpoint:
         """Write the state after `step` steps, random numbers included.
 
         Raises:
-            TrainingError: a weight is not finite; the file stays as it was.
+            TrainingError: a weight is not finite, or there is no room; the file stays as it was.
         """
         for name, part in self.parts.items():
             if isinstance(part, nn.Module) and not all(weight.isfinite().all() for weight in part.parameters()):
                 raise diverged(f"step {step}: weights of {name} are not finite", self.path)
         state = {name: part.state_dict() for name, part in self.parts.items()}
         state |= {"config": self.config, "step": step, "random": torch.get_rng_state()}
-        if torch.cuda.is_available():
-            state["random_cuda"] = torch.cuda.get_rng_state()
+        if (device := self._device()).type == "cuda":
+            state["random_cuda"] = torch.cuda.get_rng_state(device)
         temporary = self.path.with_suffix(".part")
-        torch.save(state, temporary)
-        temporary.replace(self.path)
+        try:
+            torch.save(state, temporary)
+            temporary.replace(self.path)
+        except (OSError, RuntimeError) as error:  # torch's own writer raises the latter
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            why = " ".join(str(error).split())
+            raise TrainingError(f"{self.path} cannot be written ({why}); the one before is kept, if any") from error
         self.last = time.monotonic()
+
+    def _device(self) -> torch.device:
+        return torch.device(self.config.get("device", "cpu"))
 
     def load(self) -> int:
         """Put the saved state back and return the number of steps that it has behind it."""
@@ -144,8 +154,8 @@ class Checkpoint:
                 )
         restore(self.parts, state, self.path)
         torch.set_rng_state(state["random"])
-        if "random_cuda" in state and torch.cuda.is_available():
-            torch.cuda.set_rng_state(state["random_cuda"])
+        if "random_cuda" in state and (device := self._device()).type == "cuda":
+            torch.cuda.set_rng_state(state["random_cuda"], device)
         step, steps = int(state["step"]), self.config["steps"]
         if step >= steps:
             log.info("%s is at step %d of %d already; raise --steps to go on", self.path.parent, step, steps)

@@ -70,7 +70,7 @@ class PathLength(nn.Module):
         whole = across.total(len(picture)), *picture.shape[1:]
         direction = across.own(torch.randn(whole, device=picture.device)) / network.size
         (slope,) = torch.autograd.grad((picture * direction).sum(), ws, create_graph=True)
-        length = slope.square().sum(2).mean(1).sqrt()
+        length = slope.float().square().sum(2).mean(1).sqrt()
         self.mean.lerp_(across.mean(length.detach().mean()), 0.01)
         loss: Tensor = self.weight * (length - self.mean).square().mean()
         return loss

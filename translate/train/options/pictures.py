@@ -93,6 +93,8 @@ class SRGAN(Adversarial):
             raise InputError(f"--scale is {self.scale}; it is 2, 4 or 8")
         if self.gan_steps > self.steps:
             raise InputError(f"--gan-steps {self.gan_steps} are more than --steps {self.steps}")
+        if self.gan_steps and self.discriminator == "unet" and self.patch * self.scale % 8:
+            raise InputError(f"--patch {self.patch} × {self.scale} must be a multiple of 8 for --discriminator unet")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +129,8 @@ class Pix2Pix(Adversarial):
     adversarial: Weight = 1.0
 
     def __post_init__(self) -> None:
-        if [bool(self.a and self.b), bool(self.pairs), bool(self.photos)].count(True) != 1:
+        two = bool(self.a), bool(self.b)
+        if [any(two), bool(self.pairs), bool(self.photos)].count(True) != 1 or two[0] != two[1]:
             raise InputError("give the pairs in one way: --a and --b, or --pairs, or --photos")
         if self.generator == "unet" and self.size.bit_count() != 1:
             raise InputError(f"--size {self.size} must be a power of two for a U-Net; or take --generator resnet")
@@ -146,8 +149,8 @@ class Colourise(Run):
     width: Annotated[int, About("Channels of the decoder.", 1)] = 64
     lr: Rate = 4e-4
     encoder_lr: Annotated[float, About("Learning rate of the ImageNet encoder; 0 leaves it as it is.", 0)] = 1e-4
-    uniform: Annotated[float, About("0: rare colours count far more than frequent ones; 1: alike.", 0, 1)] = 0.8
-    temperature: Annotated[float, About("1 takes the mean colour, 0 the likeliest: lower is bolder.", 0, 1)] = 0.4
+    uniform: Annotated[float, About("Low: rare colours count far more than frequent ones; 1: alike.", 0.01, 1)] = 0.8
+    temperature: Annotated[float, About("1 takes the mean colour, near 0 the likeliest: bolder.", 0.01, 1)] = 0.4
 
     def __post_init__(self) -> None:
         _fits(self.size, self.load, 32)

@@ -135,6 +135,9 @@ def domain(
 def generated(
     real: Annotated[Path, typer.Option(help="Folder with one folder a class, or an .npz of images and labels.")],
     fake: Annotated[Path, typer.Option(help="What was made: such a folder (see sample --dataset), or one of images.")],
+    size: Annotated[
+        int | None, typer.Option(min=8, help="Side in pixels that all are scaled and cut to; by default their own.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the classifier.")] = 0,
     json: Json = None,
 ) -> None:
@@ -147,7 +150,7 @@ def generated(
     from translate.train.labelled import Pictures, holds_test
 
     def labelled(path: Path, test: bool = False) -> generated.Labelled:
-        pictures = Pictures(path, test=test)
+        pictures = Pictures(path, size, test=test)
         return generated.Labelled(pictures.pixels, pictures.labels, pictures.classes)
 
     test = labelled(real, test=True) if holds_test(real) else None

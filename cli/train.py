@@ -8,7 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
@@ -61,8 +61,9 @@ def _recipe(module: str, config: type[options.Run]) -> None:
             if resume and not (out / "checkpoint.pt").is_file():
                 raise InputError(f"{out} holds no run to go on with; leave out --resume, or choose another --out")
             if dry_run:
-                with tempfile.TemporaryDirectory() as empty:
-                    _estimate(train(chosen, Path(empty), init=init), chosen.steps, device)
+                for phase in _phases(chosen):
+                    with tempfile.TemporaryDirectory() as empty:
+                        _estimate(train(phase, Path(empty), init=init), phase.steps, device)
             else:
                 _show(train(chosen, out, resume=resume, init=init, minutes=minutes), out, resume, tensorboard)
 
@@ -112,6 +113,16 @@ def _hardware(device: str, precision: str) -> tuple[str, str]:
             raise InputError("--precision fp16 is for translating; train in fp32 or bf16")
         chosen = "fp32"
     return device, chosen
+
+
+def _phases(config: options.Run) -> list[options.Run]:
+    """Runs whose steps are all alike, which are the given one if they are made after each other."""
+    if not isinstance(config, options.SRGAN) or config.gan_steps in (0, config.steps):
+        return [config]
+    return [
+        replace(config, steps=config.steps - config.gan_steps, gan_steps=0),
+        replace(config, steps=config.gan_steps),
+    ]
 
 
 def _estimate(steps: "Iterator[Step]", number: int, device: str) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from runs import save_images
+from runs import needs_features, save_images
 
 from translate.errors import TrainingError
 from translate.train import data, files, pairs
@@ -179,6 +179,15 @@ def test_a_dry_run_says_what_is_kept(run: Callable[..., Any], tmp_path: Path, ca
     assert (ran.code, "s for each of the first steps" in ran.out) == (0, True)
     assert f"2 images in {folder}, 0.8 MB kept in memory" in caplog.text  # 2 · 400 · 300 · 3 · (1 + 1/16)
     assert not (tmp_path / "out").exists()
+
+
+@needs_features
+def test_a_dry_run_measures_adversarial_steps_too(run: Callable[..., Any], tmp_path: Path) -> None:
+    folder = save_images(tmp_path / "hr", 2, (400, 300))
+    tiny = ["--patch", 8, "--width", 4, "--blocks", 1, "--batch", 2, "--device", "cpu", "--discriminator-width", 4]
+    steps = ["--steps", 700, "--gan-steps", 200, "--discriminator", "unet"]
+    ran = run("train", "srgan", "--hr", folder, "--out", tmp_path / "out", "--dry-run", *tiny, *steps)
+    assert [line.split("so ")[1].split(" like")[0] for line in ran.lines if "so " in line] == ["500", "200"]
 
 
 def test_resuming_says_where_the_run_is(

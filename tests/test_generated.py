@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from translate.errors import EvaluationError
 from translate.evaluate.classifier import classify, fit
@@ -110,6 +111,18 @@ def test_what_is_set_apart_for_tests_goes_by_the_names_too() -> None:
     ):
         with pytest.raises(EvaluationError, match=f"the pictures that are set apart for tests {said}"):
             Judge(real, other)
+
+
+def test_pictures_of_folders_take_a_size(tmp_path: Path, run: Run) -> None:
+    for name, part in (("real", squares(60)), ("fake", squares(30, seed=3))):
+        for number, (picture, label) in enumerate(zip(part.pixels, part.labels, strict=True)):
+            path = tmp_path / name / "abc"[int(label)] / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.pad(picture[0].numpy(), ((0, 0), (0, number % 3)))).save(path)
+    arguments = ("evaluate", "generated", "--real", tmp_path / "real", "--fake", tmp_path / "fake")
+    assert "not squares of one size" in run(*arguments).err
+    ran = run(*arguments, "--size", 12)
+    assert (ran.code, "called what was asked for" in ran.out) == (0, True)
 
 
 def test_a_damaged_archive_is_said(tmp_path: Path, run: Run) -> None:

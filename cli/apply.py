@@ -87,9 +87,7 @@ def restore(
 def upscale(
     paths: Paths,
     x4: Annotated[bool, typer.Option("--x4", help="Four times as wide and as high; the default.")] = False,
-    x2: Annotated[
-        bool, typer.Option("--x2", help="Twice as wide and as high; needs --weights of that factor.")
-    ] = False,
+    x2: Annotated[bool, typer.Option("--x2", help="Twice as wide and as high.")] = False,
     self_ensemble: Annotated[
         bool, typer.Option("--self-ensemble", help="More faithful: the mean of eight positions. Eight times as slow.")
     ] = False,

@@ -39,6 +39,7 @@ def opened(path: Path) -> "tuple[InputContainer, VideoStream]":
     if problem:
         container.close()
         raise VideoError(problem)
+    streams[0].thread_type = "SLICE"  # with "FRAME", one damaged frame takes its neighbours along
     return container, streams[0]
 
 

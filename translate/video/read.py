@@ -41,7 +41,6 @@ class Video:
         self.container, self.stream = opened(path)
         self.main = self.stream.index
         context = self.stream.codec_context
-        self.stream.thread_type = "SLICE"  # with "FRAME", one damaged frame takes its neighbours along
         self.time_base = Fraction(self.stream.time_base or Fraction(1, 90_000))
         rate = self.stream.average_rate or self.stream.guessed_rate or ANY_RATE
         self.rate = rate.limit_denominator(1001) if 1 <= rate <= 500 else ANY_RATE
@@ -158,7 +157,6 @@ class Video:
         except av.error.FFmpegError:  # it cannot be entered in the middle
             self.container.close()
             self.container, self.stream = opened(self.path)
-            self.stream.thread_type = "SLICE"  # with "FRAME", one damaged frame takes its neighbours along
 
     def _timed(self) -> "Iterator[tuple[VideoFrame, int]]":
         """Every decoded frame with a time that is later than the one before."""

@@ -125,7 +125,7 @@ class Work:
         return self.folder / f"{len(self.parts):06d}{suffix}"
 
     def _found(self) -> list[Part]:
-        """The finished segments without a gap; what comes after is removed."""
+        """The finished segments from the first one on; what lies behind a gap is left, and written anew in its turn."""
         parts: list[Part] = []
         while (path := self.folder / f"{len(parts):06d}.json").exists() and path.with_suffix(".mkv").exists():
             parts.append(Part.read(path))

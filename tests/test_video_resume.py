@@ -128,7 +128,7 @@ def test_a_part_goes_on_without_what_lies_before_it(
     assert made(source, tmp_path / "all.mp4", preset="ultrafast").status == "failed"
     wanted = job.Options(preset="ultrafast", start=3.2)
     run = job.run(ready(), Job(source, target), wanted)
-    while next(run).frames < 14:  # type: ignore[union-attr]
+    while next(run).frames < 10:  # type: ignore[union-attr]
         pass
     run.close()  # type: ignore[attr-defined]
     if not mark:

@@ -42,6 +42,8 @@ class Stills:
         if not self.paths:
             raise InputError(f"{shown(folder)} holds no pictures; --video-out makes a video of numbered ones")
         self.time_base, self.times = _of_rate(fps, len(self.paths)) if fps else self._of_file(folder / TIMES)
+        if not sound:  # nothing to keep step with: they begin at once, also where they are of the middle of a video
+            self.times = [time - self.times[0] for time in self.times]
         span = self.times[-1] - self.times[0]
         rate = Fraction(len(self.times) - 1) / (span * self.time_base) if span else fps or ANY_RATE
         self.rate = rate.limit_denominator(1001) if 1 <= rate <= 500 else ANY_RATE

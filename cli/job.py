@@ -60,7 +60,7 @@ def run(
         plan = frames.plan(sources, options.out, label, options.format, container)
     paths = [registry.find(name)[0] for name in weights]
     if options.frames_out:
-        plan = _apart(plan, options.frames_out)
+        plan = _apart(plan, options.frames_out, options.out)
         videos["pictures"] = True
     if options.preview:
         plan = replace(plan, jobs=tuple(job for job in plan.jobs if _is_video(job)))
@@ -124,8 +124,10 @@ def run(
         raise typer.Exit(1)
 
 
-def _apart(plan: frames.Plan, folder: Path) -> frames.Plan:
+def _apart(plan: frames.Plan, folder: Path, out: Path | None) -> frames.Plan:
     """The plan to take one video apart into a folder."""
+    if out:
+        raise InputError("--frames-out makes pictures instead of what --out would name; give only one of the two")
     if len(plan.jobs) != 1 or not formats.is_video(plan.jobs[0].source):
         raise InputError("--frames-out takes apart one video; give one, and no folder")
     if folder.exists() and not folder.is_dir():

@@ -77,7 +77,7 @@ def test_one_run_at_a_time(make: Make, tmp_path: Path) -> None:
     second = made(source, target, preset="ultrafast")
     assert (second.status, second.message) == (
         "failed",
-        "another run is making it; wait for that one, or choose another --out",
+        "another run is making it; wait for that one, or name another output",
     )
     *_, done = first
     assert isinstance(done, Done)

@@ -3,20 +3,17 @@
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Literal
 
-from translate import images
 from translate.chain import Ready
 from translate.engine import Done, overlapped
 from translate.errors import VideoError
 from translate.frames import Job
 from translate.video import segments
 from translate.video.compute import Made, computed
-from translate.video.options import TIMES, Options, Progress
+from translate.video.folder import Folder
+from translate.video.options import Options, Progress
 from translate.video.read import Frame, Video
-
-_MEMORY = ".stabilise.npz"  # of the last frame of a segment, while the job is not done
 
 
 def run(translator: Ready, job: Job, options: Options) -> Iterator[Progress | Done]:
@@ -26,44 +23,32 @@ def run(translator: Ready, job: Job, options: Options) -> Iterator[Progress | Do
     """
     began = time.perf_counter()
     times: list[str] = []
-    made = 0
-    job.target.mkdir(parents=True, exist_ok=True)
-    memory = None if options.overwrite else segments.remembered(job.target / _MEMORY)
-    skip = int(memory["done"]) if memory else 0
-
-    def path(number: int) -> Path:
-        return job.target / f"{number:06d}.png"
-
-    def is_wanted(number: int) -> bool:
-        return options.overwrite or not path(number).exists()
-
-    if not all(path(number).exists() for number in range(1, skip + 1)):
-        memory, skip = None, 0
-
-    def missing(frames: Iterator[Frame]) -> Iterator[Frame]:
-        for frame in frames:
-            times.append(f"{float(frame.pts * video.time_base * 1000):.6f}\n")
-            if is_wanted(len(times)) if not options.stabilise else len(times) > skip:
-                numbers[frame.pts] = len(times)
-                yield frame
-
-    def save(item: Made) -> bool:
-        number = numbers.pop(item.frame.pts)
-        wanted = is_wanted(number)
-        if wanted:
-            images.write(path(number), item.result.picture)
-        if item.memory:
-            segments.remember(job.target / _MEMORY, item.memory)
-        return wanted
-
     numbers: dict[int, int] = {}  # of frames that are on their way, by their time
+    made = 0
     with (
         Video(job.source, smooth=translator.scale > 1) as video,
+        Folder(job.target, options.made_from(video.identity), overwrite=options.overwrite) as folder,
         ThreadPoolExecutor(1, "decode") as reader,
         ThreadPoolExecutor(1, "encode") as writer,
     ):
+        if folder.finished:
+            yield Done(job.source, job.target, "skipped")
+            return
+        memory = folder.memory
+        skip = int(memory["done"]) if memory else 0
+
+        def missing(frames: Iterator[Frame]) -> Iterator[Frame]:
+            for frame in frames:
+                times.append(f"{float(frame.pts * video.time_base * 1000):.6f}\n")
+                if len(times) > skip if options.stabilise else folder.lacks(len(times)):
+                    numbers[frame.pts] = len(times)
+                    yield frame
+
+        def save(item: Made) -> bool:
+            return folder.add(numbers.pop(item.frame.pts), item.result.picture, item.memory)
+
         total = video.count(options.start, options.end)
-        yield Progress(job.source, 0, total)
+        yield Progress(job.source, 0, total, note=folder.note)
         wanted = missing(video.frames(options.start, options.end))
         results = computed(translator, reader, wanted, options, segments.FRAMES, skip, memory)
         for new in overlapped(writer, save, results, prompt=True):
@@ -72,11 +57,11 @@ def run(translator: Ready, job: Job, options: Options) -> Iterator[Progress | Do
         if not times:
             raise VideoError("holds no frames that can be decoded, or none there; nothing was made")
         lines = "# timestamp format v2\n", f"# time base {video.time_base}\n", *times
-        (job.target / TIMES).write_text("".join(lines))
-        (job.target / _MEMORY).unlink(missing_ok=True)
+        whole = not video.problem and not video.lost
+        folder.finish("".join(lines), whole=whole)
         message = f"{video.given} frames in, {len(times)} pictures out, of which {made} were made now"
-        if video.problem or video.lost:
+        if not whole:
             problem = video.problem or "holds parts that cannot be decoded"
-            message = f"{problem}: {message}; copy or download it again, and add --overwrite then"
-        status: Literal["failed", "done"] = "failed" if video.problem or video.lost else "done"
+            message = f"{problem}: {message}; copy or download it again"
+        status: Literal["failed", "done"] = "done" if whole else "failed"
         yield Done(job.source, job.target, status, message, time.perf_counter() - began)

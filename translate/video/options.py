@@ -48,6 +48,20 @@ class Options:
     sound: Path | None = None
     preview: int | None = None
 
+    def made_from(self, source: str) -> dict[str, str]:
+        """What the frames depend on, as texts; `source` is the identity of the video."""
+        import av
+
+        return {
+            "the source": source,
+            "--start or --end": f"{self.start} {self.end}",
+            "--size": str(self.size),
+            "--batch": str(self.batch),
+            "--stabilise": str(self.stabilise),
+            "PyAV": av.__version__,
+            **dict(self.made_by),
+        }
+
 
 @dataclass(frozen=True)
 class Progress:

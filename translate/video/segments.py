@@ -34,20 +34,15 @@ class Work:
         self.folder = target.with_name(f".{hashlib.sha256(target.name.encode()).hexdigest()[:16]}.parts")
         self._lock = locked(self.folder)
         self.parts: list[Part] = []
-        self.note: str | None = None
         plan = self.folder / "plan.json"
-        with suppress(OSError, ValueError):
-            before = json.loads(plan.read_text())
-            if before == made_from:
-                self.parts = self._found()
-            else:
-                changed = [name for name in made_from if before.get(name) != made_from[name]]
-                self.note = f"{', '.join(changed)} changed since it was begun: it begins anew"
+        same, self.note = compared(plan, made_from)
+        if same:
+            self.parts = self._found()
         if not self.parts:
             for path in self.folder.iterdir():
                 if path.name != LOCK:
                     path.unlink()
-            _put(plan, made_from)
+            put(plan, made_from)
         self.resumed = self.count  # frames that were there already
         self._segment: Segment | None = None
         self._times: list[tuple[int, int]] = []
@@ -111,7 +106,7 @@ class Work:
         self._path(".part").replace(part.path)
         if self._memory:
             remember(self._path(".npz"), self._memory)
-        _put(self._path(".json"), {name: value for name, value in vars(part).items() if name != "path"})
+        put(self._path(".json"), {name: value for name, value in vars(part).items() if name != "path"})
         if self.parts:
             self.parts[-1].path.with_suffix(".npz").unlink(missing_ok=True)  # only the last one's is ever needed
         self.parts.append(part)
@@ -134,6 +129,15 @@ class Work:
         return parts
 
 
+def compared(plan: Path, made_from: dict[str, str]) -> tuple[bool, str | None]:
+    """Whether what `put` wrote is just this, and else, if there is anything, a note of what has changed."""
+    with suppress(OSError, ValueError):
+        before = json.loads(plan.read_text())
+        changed = [name for name in made_from | before if before.get(name) != made_from.get(name)]
+        return not changed, f"{', '.join(changed)} changed since it was begun: it begins anew" if changed else None
+    return False, None
+
+
 def remember(path: Path, memory: dict[str, Any]) -> None:
     """Write arrays at once or not at all."""
     part = path.with_suffix(".part")
@@ -153,7 +157,7 @@ def remembered(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def _put(path: Path, content: dict[str, Any]) -> None:
+def put(path: Path, content: dict[str, Any]) -> None:
     """Write JSON at once or not at all."""
     part = path.with_suffix(".part.json.tmp")
     with part.open("w") as file:

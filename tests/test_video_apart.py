@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from helpers import size
 from PIL import Image
-from videos import normed, ready, video
+from videos import normed, ready, video, write_video
 
 from translate.engine import Done
 from translate.errors import InputError
 from translate.frames import Job
 from translate.translator import Translator
-from translate.video import job
+from translate.video import folder, job
 from translate.video.job import Options, Progress
 
 pytestmark = pytest.mark.usefixtures("inside", "short")
@@ -83,7 +83,7 @@ def test_another_network_by_the_command(run: Run) -> None:
 
 @pytest.mark.parametrize("stabilise", [True, False])
 def test_a_stopped_one_goes_on_to_the_same_result(stabilise: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    video()
+    write_video(Path("drive.mp4"), 24)
     apart(network=normed(), stabilise=stabilise)
     whole = held()
     shutil.rmtree("pictures")
@@ -97,6 +97,21 @@ def test_a_stopped_one_goes_on_to_the_same_result(stabilise: bool, monkeypatch: 
     note, done = apart(network=normed(), stabilise=stabilise)
     assert (note, done.status, held() == whole) == (None, "done", True)
     assert 0 < len(calls) <= 24 - 8
+
+
+def test_one_that_began_anew_goes_on_from_nothing_of_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is stopped when its pictures are as many as those whose memory the one before has left."""
+    write_video(Path("drive.mp4"), 24)
+    apart(network=normed(), stabilise=True, start=0.2)
+    whole = held()
+    shutil.rmtree("pictures")
+    stopped(12, stabilise=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(folder, "remember", lambda *_: (_ for _ in ()).throw(OSError(5, "Input/output error")))
+        assert apart(network=normed(), stabilise=True, start=0.2)[1].status == "failed"
+    assert len(held()) >= 8
+    assert apart(network=normed(), stabilise=True, start=0.2)[1].status == "done"
+    assert held() == whole
 
 
 @pytest.mark.parametrize("stabilised", [True, False])

@@ -57,6 +57,7 @@ def test_taken_apart(run: Run) -> None:
     assert (ran.code, ran.counts) == (0, (1, 0, 0))
     names = [f"{n:06d}.png" for n in range(1, 9)]
     assert sorted(os.listdir("pictures")) == [".translate", *names, "timecodes.txt"]  # noqa: PTH208
+    assert sorted(os.listdir("pictures/.translate")) == ["lock", "made", "plan.json"]  # noqa: PTH208
     shown = [f"{float(1000 * time):.6f}" for time in times("drive.mp4")[2:]]
     assert Path("pictures/timecodes.txt").read_text().splitlines()[2:] == shown
     before = Path("pictures/000004.png").stat().st_mtime_ns

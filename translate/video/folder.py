@@ -62,7 +62,7 @@ class Folder:
     @property
     def memory(self) -> dict[str, Any] | None:
         """The last that `add` was given, if all pictures up to that one are there."""
-        memory = None if self.anew else remembered(self._memory)
+        memory = remembered(self._memory)
         return memory if memory and not any(map(self.lacks, range(1, int(memory["done"]) + 1))) else None
 
     def add(self, number: int, picture: Picture, memory: dict[str, Any] | None) -> bool:

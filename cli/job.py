@@ -51,10 +51,6 @@ def run(
     from translate.cli import interrupt, progress
 
     translator, pictures, videos = options.translator, options.pictures, options.videos
-    if options.codec or options.crf is not None or options.preset:
-        from translate.video import write
-
-        write.chosen(options.codec, 8, options.crf, options.preset)  # refused now or never
     container = ".mkv" if options.codec in ("prores", "ffv1") else None
     videos["stabilise"] = steady if options.stabilise is None else options.stabilise
     if options.video_out:
@@ -129,10 +125,10 @@ def run(
 
 def _apart(plan: frames.Plan, folder: Path, out: Path | None) -> frames.Plan:
     """The plan to take one video apart into a folder."""
+    if out:
+        raise InputError("--frames-out makes pictures instead of what --out would name; give only one of the two")
     if len(plan.jobs) != 1 or not formats.is_video(plan.jobs[0].source):
         raise InputError("--frames-out takes apart one video; give one, and no folder")
-    if out:
-        raise InputError("--out and --frames-out both say where to write to; choose one")
     if folder.exists() and not folder.is_dir():
         raise InputError(f"--frames-out {frames.shown(folder)} is a file, but a folder is needed; choose another")
     return frames.Plan((folder,), (replace(plan.jobs[0], target=folder, problem=None),))

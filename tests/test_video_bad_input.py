@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -171,6 +172,27 @@ def test_wrong_usage(arguments: str, said: str, run: Run) -> None:
     assert (ran.code, len(ran.err.splitlines())) == (2, 1)
     assert said in ran.err
     assert sorted(os.listdir()) == ["drive.mp4"]  # noqa: PTH208
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("--codec h266", "unknown codec 'h266'; there are h264, hevc, av1, prores, ffv1"),
+        ("--codec ffv1 --crf 10", "ffv1 has no --crf; leave it out, or choose another --codec"),
+        ("--codec prores --preset slow", "prores has no --preset; leave it out, or choose another --codec"),
+    ],
+)
+@pytest.mark.parametrize("also", [True, False])
+def test_a_wrong_codec_is_found_before_pictures_are_made(arguments: str, said: str, also: bool, run: Run) -> None:
+    Path("in").mkdir()
+    Image.new("RGB", (20, 20)).save("in/a.png")
+    if also:
+        shutil.copy(video(), "in/drive.mp4")
+    before = sorted(Path().rglob("*"))
+    ran = run("cyclegan", "--to", "night", "--src", "in", *arguments.split())
+    assert (ran.code, ran.out, len(ran.err.splitlines())) == (2, "", 1)
+    assert said in ran.err
+    assert sorted(Path().rglob("*")) == before
 
 
 def test_nothing_behind_the_end(run: Run) -> None:

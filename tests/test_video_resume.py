@@ -77,7 +77,7 @@ def test_one_run_at_a_time(make: Make, tmp_path: Path) -> None:
     second = made(source, target, preset="ultrafast")
     assert (second.status, second.message) == (
         "failed",
-        "another run is making it; wait for that one, or choose another --out",
+        "another run is making it; wait for that one, or name another output",
     )
     *_, done = first
     assert isinstance(done, Done)
@@ -112,6 +112,44 @@ def test_a_changed_option_begins_anew_and_says_so(make: Make, tmp_path: Path) ->
     assert times(target) == times(source)
 
 
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize("mark", [True, False])
+def test_a_part_goes_on_without_what_lies_before_it(
+    mark: bool, make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is damage there of its concern, also where the place of the last frame is not found again."""
+    source, target = make(frames=100, options={"g": "5", "crf": "0"}), tmp_path / "out.mp4"
+    with av.open(str(source)) as container:
+        hurt = next(p for p in container.demux(video=0) if p.pts is not None and p.pts * p.time_base > Fraction(1, 5))
+    data = bytearray(source.read_bytes())
+    assert hurt.pos is not None
+    data[hurt.pos + 4 : hurt.pos + hurt.size] = bytes(hurt.size - 4)
+    source.write_bytes(data)
+    assert made(source, tmp_path / "all.mp4", preset="ultrafast").status == "failed"
+    wanted = job.Options(preset="ultrafast", start=3.2)
+    run = job.run(ready(), Job(source, target), wanted)
+    while next(run).frames < 10:  # type: ignore[union-attr]
+        pass
+    run.close()  # type: ignore[attr-defined]
+    if not mark:
+        monkeypatch.setattr(Video, "_entered", lambda *_: None)
+    real, decoded = Video._decoded, []
+    monkeypatch.setattr(Video, "_decoded", lambda self: (decoded.append(frame) or frame for frame in real(self)))
+    first, *_, done = job.run(ready(), Job(source, target), wanted)
+    assert isinstance(first, job.Progress)
+    assert isinstance(done, Done)
+    assert (first.resumed, done.status) == (8, "done"), done.message
+    assert times(target) == [Fraction(n, 25) for n in range(20)]
+    assert len(decoded) < 30
+
+
+def test_a_damaged_frame_keeps_to_itself_after_a_file_was_opened_again(make: Make) -> None:
+    with Video(make()) as video:
+        before = video.stream.thread_type.name
+        video._seek(None)
+        assert before == video.stream.thread_type.name == "SLICE"
+
+
 def test_the_place_is_found_again_or_all_is_decoded_again(make: Make) -> None:
     source = make(frames=40, options={"g": "10", "bf": "2"})
     with Video(source) as video:
@@ -121,20 +159,3 @@ def test_the_place_is_found_again_or_all_is_decoded_again(make: Make) -> None:
             rest = list(video.frames(skip=17, last=(last.pts, last.mark)))
         assert [frame.pts for frame in rest] == [frame.pts for frame in all_frames[17:]]
         assert [frame.mark for frame in rest] == [frame.mark for frame in all_frames[17:]]
-
-
-def test_what_is_before_the_beginning_is_not_decoded(make: Make, monkeypatch: Any) -> None:
-    source = make(frames=60, options={"g": "10", "bf": "0"})
-    with Video(source) as video:
-        wanted = [(frame.pts, frame.mark) for frame in video.frames(start=1.6)]
-    decoded, timed = list[int](), Video._timed
-
-    def counted(video: Video) -> Any:
-        for frame, pts in timed(video):
-            decoded.append(pts)
-            yield frame, pts
-
-    monkeypatch.setattr(Video, "_timed", counted)
-    with Video(source) as video:
-        assert [(frame.pts, frame.mark) for frame in video.frames(start=1.6, skip=5, last=wanted[4])] == wanted[5:]
-    assert min(decoded) * video.time_base == Fraction(8, 5)

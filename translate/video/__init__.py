@@ -2,6 +2,6 @@
 
 `job` makes one video of another. `read` decodes (or `stills` reads a folder of pictures), `colour` turns YUV into RGB
 and back, `compute` translates and `stabilise` takes the flicker out, `write` encodes, `segments` keeps what is
-finished, and `mux` puts the result together with what `others` copies. `apart` makes pictures of a video, `preview` a
-look at it. PyAV does the codecs and containers, and is imported when it is needed.
+finished, and `mux` puts the result together with what `others` copies. `apart` makes pictures of a video in a `folder`,
+`preview` a look at it. PyAV does the codecs and containers, and is imported when it is needed.
 """

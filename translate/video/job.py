@@ -62,7 +62,8 @@ def _made(translator: Ready, job: Job, options: Options) -> Iterator[Progress | 
         name, codec, settings, hardware = _encoder(translator, video, options)
         if not codec.mp4 and job.target.suffix.lower() == ".mp4":
             raise InputError(f"{name} is not for mp4; name the output .mkv")
-        with Work(job.target, _made_from(video, codec, settings, options)) as work:
+        encoded = {"--codec": codec.encoder, "--crf or --preset": str(settings)}
+        with Work(job.target, options.made_from(video.identity) | encoded) as work:
             total, resumed = video.count(options.start, options.end), work.resumed
             note = work.note or (f"goes on after {resumed} finished frames" if resumed else hardware)
             yield Progress(job.source, resumed, total, resumed, note)
@@ -149,13 +150,6 @@ def _joined(target: Path, video: Video | Stills, work: Work, options: Options) -
     path.replace(target)
     work.remove()
     return kept
-
-
-def _made_from(video: Video | Stills, codec: write.Codec, settings: dict[str, str], options: Options) -> dict[str, str]:
-    import av
-
-    encoded = {"--codec": codec.encoder, "--crf or --preset": str(settings), "PyAV": av.__version__}
-    return options.made_from(video.identity) | encoded
 
 
 def _changed(video: Video | Stills, codec: write.Codec, name: str) -> list[str]:

@@ -31,7 +31,7 @@ def locked(folder: Path) -> IO[bytes] | None:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 file.close()
-                raise VideoError("another run is making it; wait for that one, or choose another --out") from error
+                raise VideoError("another run is making it; wait for that one, or name another output") from error
             except OSError:
                 return file
             with suppress(FileNotFoundError):

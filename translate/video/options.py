@@ -49,13 +49,16 @@ class Options:
     preview: int | None = None
 
     def made_from(self, source: str) -> dict[str, str]:
-        """What the pictures depend on, as texts by what it is called; `source` changes with the source."""
+        """What the frames depend on, as texts; `source` is the identity of the video."""
+        import av
+
         return {
             "the source": source,
             "--start or --end": f"{self.start} {self.end}",
             "--size": str(self.size),
             "--batch": str(self.batch),
             "--stabilise": str(self.stabilise),
+            "PyAV": av.__version__,
             **dict(self.made_by),
         }
 

@@ -99,22 +99,22 @@ class Video:
         """The frames from `start` on and before `end`, in seconds, in the order in which they are shown.
 
         `skip` leaves out so many at the beginning. `last`, the time and the mark of the last of them, makes that quick:
-        the file is entered there, if that frame is found again exactly so; else everything before is decoded again.
+        the file is entered there, if that frame is found again exactly so; else all from `start` on is decoded again.
         """
         first = None if start is None else (self.origin + exact(start)) / self.time_base
         stop = None if end is None else (self.origin + exact(end)) / self.time_base
         found: Iterator[tuple[VideoFrame, int]] | None = None
+        if first:
+            self._seek(first)
         if skip and last:
-            if first:
-                self._seek(first)
             for frame, _ in itertools.islice(self._from(first), 1):
                 self._settle(frame)
             found = self._entered(*last)
         if found is None:
             if skip:
                 self._seek(None)
-            elif first:
-                self._seek(first)
+                if first:
+                    self._seek(first)
             found = self._from(first)
             for _ in range(skip):
                 next(found, None)

@@ -34,15 +34,11 @@ class Work:
         self.folder = target.with_name(f".{hashlib.sha256(target.name.encode()).hexdigest()[:16]}.parts")
         self._lock = locked(self.folder)
         self.parts: list[Part] = []
-        self.note: str | None = None
         plan = self.folder / "plan.json"
-        with suppress(OSError, ValueError):
-            before = json.loads(plan.read_text())
-            if before == made_from:
-                self.parts = self._found()
-            else:
-                changed = [name for name in made_from if before.get(name) != made_from[name]]
-                self.note = f"{', '.join(changed)} changed since it was begun: it begins anew"
+        same, changed = compared(plan, made_from)
+        self.note = f"{changed} changed since it was begun: it begins anew" if changed else None
+        if same:
+            self.parts = self._found()
         if not self.parts:
             for path in self.folder.iterdir():
                 if path.name != LOCK:
@@ -125,13 +121,22 @@ class Work:
         return self.folder / f"{len(self.parts):06d}{suffix}"
 
     def _found(self) -> list[Part]:
-        """The finished segments up to the first gap."""
+        """The finished segments from the first one on; what lies behind a gap is left, and written anew in its turn."""
         parts: list[Part] = []
         while (path := self.folder / f"{len(parts):06d}.json").exists() and path.with_suffix(".mkv").exists():
             parts.append(Part.read(path))
             if len(parts[-1].times) != FRAMES:  # the last one
                 break
         return parts
+
+
+def compared(plan: Path, made_from: dict[str, str]) -> tuple[bool, str]:
+    """Whether what `put` wrote is just this, and else, if there is anything, the names of what has changed."""
+    with suppress(OSError, ValueError):
+        before = json.loads(plan.read_text())
+        changed = [name for name in made_from | before if before.get(name) != made_from.get(name)]
+        return not changed, ", ".join(changed)
+    return False, ""
 
 
 def remember(path: Path, memory: dict[str, Any]) -> None:

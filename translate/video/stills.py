@@ -42,7 +42,7 @@ class Stills:
         if not self.paths:
             raise InputError(f"{shown(folder)} holds no pictures; --video-out makes a video of numbered ones")
         self.time_base, self.times = _of_rate(fps, len(self.paths)) if fps else self._of_file(folder / TIMES)
-        if sound is None:  # nothing to keep in step with, so it begins at once
+        if not sound:  # nothing to keep step with: they begin at once, also where they are of the middle of a video
             self.times = [time - self.times[0] for time in self.times]
         span = self.times[-1] - self.times[0]
         rate = Fraction(len(self.times) - 1) / (span * self.time_base) if span else fps or ANY_RATE

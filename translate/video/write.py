@@ -60,6 +60,23 @@ class Look:
     chroma: str
 
 
+def named(name: str | None, crf: int | None, preset: str | None) -> str | None:
+    """What `CODECS` calls a codec; None stays None. No video is needed to know that it cannot be so.
+
+    Raises:
+        InputError: no such codec, or no such setting of it.
+    """
+    if name is None:
+        return None
+    name = "hevc" if name == "h265" else name
+    if name not in CODECS:
+        raise InputError(f"unknown codec {name!r}; there are {', '.join(CODECS)}")
+    for option, value in (("--crf", crf), ("--preset", preset)):
+        if value is not None and CODECS[name].crf is None:
+            raise InputError(f"{name} has no {option}; leave it out, or choose another --codec")
+    return name
+
+
 def chosen(
     name: str | None, bits: int, crf: int | None, preset: str | None, hardware: tuple[int, int] | None = None
 ) -> tuple[str, Codec, dict[str, str], str | None]:
@@ -73,10 +90,8 @@ def chosen(
     """
     import av
 
-    name = "hevc" if name == "h265" else name or ("h264" if bits <= 8 else "hevc")
-    if (codec := CODECS.get(name)) is None:
-        raise InputError(f"unknown codec {name!r}; there are {', '.join(CODECS)}")
-    note = None
+    name = named(name, crf, preset) or ("h264" if bits <= 8 else "hevc")
+    codec, note = CODECS[name], None
     if hardware and bits == 8 and preset is None and name in HARDWARE:
         offered = HARDWARE[name]
         if offered.encoder in av.codecs_available and _opens(offered, *hardware):
@@ -87,9 +102,6 @@ def chosen(
         raise InputError(
             f"this build of PyAV has no {codec.encoder} for --codec {name}; choose another of {', '.join(CODECS)}"
         )
-    for option, value in (("--crf", crf), ("--preset", preset)):
-        if value is not None and codec.crf is None:
-            raise InputError(f"{name} has no {option}; leave it out, or choose another --codec")
     options = dict(codec.options) | _repeatable(codec)
     if codec.crf is not None:
         options |= {codec.quality: str(codec.crf if crf is None else crf), "preset": str(preset or codec.preset)}

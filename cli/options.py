@@ -12,6 +12,7 @@ import typer
 
 from translate import formats
 from translate.errors import InputError
+from translate.video import codecs
 
 Statistics = Annotated[
     Literal["image", "training"],
@@ -96,15 +97,13 @@ class Options:
     @property
     def videos(self) -> dict[str, Any]:
         """Arguments of `video.job.Options` that pictures do not have."""
-        from translate.video import write  # here, as it imports OpenCV
-
         start, end = _seconds("--start", self.start), _seconds("--end", self.end)
         if end is not None and end <= (start or 0):
             raise InputError(f"--end {self.end} is not after the beginning; choose a later one")
         if self.video_out is None and (self.fps or self.audio_from):
             raise InputError("--fps and --audio-from are for --video-out, which makes a video of a folder of pictures")
         return {
-            "codec": write.named(self.codec, self.crf, self.preset),
+            "codec": codecs.named(self.codec, self.crf, self.preset),
             "crf": self.crf,
             "preset": self.preset,
             "start": start,

@@ -13,7 +13,7 @@ from videos import made, pixels, ready
 
 from translate.engine import Done
 from translate.frames import Job
-from translate.video import colour, job, write
+from translate.video import codecs, colour, job, write
 from translate.video.colour import Colour
 
 Make = Callable[..., Path]
@@ -38,8 +38,8 @@ def test_an_identity_keeps_the_colours(format: str, full: bool, matrix: int, mak
 
 @pytest.mark.parametrize("codec", ["h264", "hevc", "av1", "prores", "ffv1"])
 def test_encoders(codec: str, make: Make, tmp_path: Path) -> None:
-    if write.CODECS[codec].encoder not in av.codecs_available:
-        pytest.skip(f"this PyAV has no {write.CODECS[codec].encoder}")
+    if codecs.CODECS[codec].encoder not in av.codecs_available:
+        pytest.skip(f"this PyAV has no {codecs.CODECS[codec].encoder}")
     source = make(size=(64, 96))
     done = made(source, target := tmp_path / "out.mkv", codec=codec)
     assert done.status == "done", done.message
@@ -74,7 +74,7 @@ class OnGpu:
 
 @pytest.mark.parametrize("there", [False, True])
 def test_the_encoder_of_a_gpu_or_else_the_usual_one(there: bool, make: Make, tmp_path: Path, monkeypatch: Any) -> None:
-    look_alike = replace(write.CODECS["h264"], preset="ultrafast", crf=25)
+    look_alike = replace(codecs.CODECS["h264"], preset="ultrafast", crf=25)
     monkeypatch.setattr(write, "HARDWARE", {"h264": look_alike})
     monkeypatch.setattr(write, "_opens", lambda codec, width, height: there and (width, height) == (48, 32))
     source, target = make(), tmp_path / "out.mp4"

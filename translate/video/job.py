@@ -15,6 +15,7 @@ from translate.engine import Done, overlapped, reason
 from translate.errors import ImageError, InputError, VideoError
 from translate.frames import Job, shown
 from translate.video import apart, mux, preview, segments, write
+from translate.video.codecs import Codec
 from translate.video.compute import Made, computed
 from translate.video.options import Options, Progress
 from translate.video.others import Cut, Kept
@@ -111,7 +112,7 @@ def _opened(job: Job, options: Options, *, smooth: bool) -> Video | Stills:
 
 def _encoder(
     translator: Ready, video: Video | Stills, options: Options
-) -> tuple[str, write.Codec, dict[str, str], str | None]:
+) -> tuple[str, Codec, dict[str, str], str | None]:
     """As `write.chosen` gives it; the GPU's encoder only where the GPU is what computes."""
     factor = translator.scale * (options.size / min(video.size) if options.size else 1)
     width, height = (round(side * factor) for side in video.size)
@@ -152,7 +153,7 @@ def _joined(target: Path, video: Video | Stills, work: Work, options: Options) -
     return kept
 
 
-def _changed(video: Video | Stills, codec: write.Codec, name: str) -> list[str]:
+def _changed(video: Video | Stills, codec: Codec, name: str) -> list[str]:
     """What of the pictures' form this codec cannot keep."""
     notes = []
     look = write.Look(0, 0, video.rate, video.aspect, video.colour, video.bits, video.chroma)

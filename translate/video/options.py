@@ -14,7 +14,7 @@ class Options:
     """How a video is made.
 
     Args:
-        codec: one of `write.CODECS`; None is H.264, or HEVC for more than 8 bit.
+        codec: one of `codecs.CODECS`; None is H.264, or HEVC for more than 8 bit.
         crf: its quality, lower is better; None is the codec's default.
         preset: its speed; None is the codec's default.
         start: in seconds; None is the beginning.

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from translate.metadata import Pixels
+from translate.video.codecs import Codec
 from translate.video.lock import LOCK, locked
 from translate.video.mux import Part
 from translate.video.read import Frame
-from translate.video.write import Codec, Look, Segment
+from translate.video.write import Look, Segment
 
 FRAMES = 120  # in a segment; fixed, so that where a run was stopped cannot be seen in the result
 

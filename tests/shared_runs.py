@@ -1,5 +1,6 @@
 """What torchrun starts in `test_distributed`: runs shared by several processes, each whole, and cut and resumed."""
 
+import os
 import sys
 from dataclasses import replace
 from importlib.util import find_spec
@@ -64,3 +65,4 @@ if __name__ == "__main__":
             dist.barrier()  # the first process has written its checkpoint
             torch.manual_seed(dist.get_rank())
             list(run(config, folder / f"{name} cut", resume=True))
+    os._exit(0)  # gloo's threads outlive their group, and now and then abort an interpreter that ends

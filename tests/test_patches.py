@@ -84,6 +84,18 @@ def test_realistic_patches_are_poorer_each_in_its_own_way(tmp_path: Path) -> Non
     assert torch.equal(some, low[[1, 7]])
 
 
+def test_a_share_of_realistic_patches_is_clean(tmp_path: Path) -> None:
+    """As bit-equal to the bicubic reduction as all are without it; the poor ones stay different."""
+    folder = save_images(tmp_path / "hr", 2, (64, 64))
+    torch.manual_seed(0)
+    clean = {image.numpy().tobytes() for image in SuperResolutionPatches([folder], 16, 4).batch(150)[0]}
+    low, high = SuperResolutionPatches([folder], 16, 4, "realistic", clean=0.25).batch(400)
+    untouched = [image.numpy().tobytes() in clean for image in low]
+    assert np.mean(untouched) == pytest.approx(0.25, abs=0.07)
+    assert (nn.functional.avg_pool2d(high, 4) - low)[untouched].abs().mean() < 0.01, "the sharp one belongs to it"
+    assert len({image.numpy().tobytes() for image, whole in zip(low, untouched, strict=True) if not whole}) > 290
+
+
 def test_realistic_reductions_stay_in_place() -> None:
     """On average over many draws a step edge stays where it is, to a fifth of a small pixel."""
     edge = np.zeros((64, 64, 3), np.float32)

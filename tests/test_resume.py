@@ -180,6 +180,7 @@ def test_what_srgan_cannot_do_is_said_before_it_begins() -> None:
     for options, said in (
         ({"scale": 3}, "--scale is 3; it is 2, 4 or 8"),
         ({"steps": 5, "gan_steps": 6}, "--gan-steps 6 are more than --steps 5"),
+        ({"clean": 0.3}, "--clean 0.3 is for --degradation realistic"),
         ({"gan_steps": 6, "discriminator": "unet", "patch": 31}, "--patch 31 × 4 must be a multiple of 8"),
     ):
         with pytest.raises(InputError, match=said):

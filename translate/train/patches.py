@@ -13,6 +13,8 @@ from translate.train.damage.lowres import degrade
 from translate.train.data import Share, to_tensor
 from translate.train.files import Pixels, load_folders
 
+SEEDS = 2**62  # of the poor patches, different ones
+
 
 class SuperResolutionPatches:
     """Random patches of photographs and of their reductions, in the eight orientations.
@@ -23,19 +25,25 @@ class SuperResolutionPatches:
         scale: how many times the high-resolution side is longer.
         degradation: "bicubic" is the reduction of the benchmarks: antialiased bicubic (a = -1/2), of the whole image,
             rounded to 8 bits; "realistic" makes every patch poor in its own way, see `damage.lowres`.
+        clean: share of the patches that "realistic" leaves to the bicubic reduction.
     """
 
     def __init__(
-        self, folders: list[Path], patch: int, scale: int, degradation: Literal["bicubic", "realistic"] = "bicubic"
+        self,
+        folders: list[Path],
+        patch: int,
+        scale: int,
+        degradation: Literal["bicubic", "realistic"] = "bicubic",
+        clean: float = 0.0,
     ) -> None:
-        self.patch, self.scale, self.realistic = patch, scale, degradation == "realistic"
+        self.patch, self.scale, self.clean = patch, scale, clean if degradation == "realistic" else 1.0
 
         def sample(pixels: Pixels) -> tuple[Pixels, ...]:
             height, width = pixels.shape[:2]
             if min(height, width) < patch * scale:
                 raise ImageError(f"is {width}×{height}, and a patch takes {patch * scale}×{patch * scale}")
             high = pixels[: height // scale * scale, : width // scale * scale]
-            return (high,) if self.realistic else (high, _bicubic(high, scale))
+            return (high, _bicubic(high, scale)) if self.clean else (high,)
 
         self.images = load_folders(folders, sample)
         self.areas = torch.tensor([float(height * width) for height, width, _ in self.images.shapes])
@@ -52,16 +60,16 @@ class SuperResolutionPatches:
         highs: list[Pixels] = []
         drawn = torch.multinomial(self.areas, count, replacement=True)[share].tolist()
         places = torch.rand(count, 4)[share].tolist()
-        seeds = torch.randint(2**62, (count,))[share].tolist() if self.realistic else [0] * len(drawn)
+        seeds = torch.randint(SEEDS, (count,))[share].tolist() if self.clean < 1 else [0] * len(drawn)
         for index, (down, across, turn, mirror), seed in zip(drawn, places, seeds, strict=True):
             high, *low = self.images[index]
             y, x = int(down * (high.shape[0] // s - p + 1)), int(across * (high.shape[1] // s - p + 1))
             high = _turned(high[y * s : (y + p) * s, x * s : (x + p) * s], turn, mirror)
             highs.append(high)
-            if self.realistic:
-                lows.append(_poor(high, s, seed))
-            else:
+            if seed < self.clean * SEEDS:
                 lows.append(_turned(low[0][y : y + p, x : x + p], turn, mirror))
+            else:
+                lows.append(_poor(high, s, seed))
         return to_tensor(np.stack(lows)), to_tensor(np.stack(highs))
 
 

@@ -50,7 +50,7 @@ def train(
     torch.manual_seed(config.seed)
     device = torch.device(config.device)
     folders = [Path(folder) for folder in config.hr]
-    patches = SuperResolutionPatches(folders, config.patch, config.scale, config.degradation)
+    patches = SuperResolutionPatches(folders, config.patch, config.scale, config.degradation, config.clean)
 
     def build() -> SRResNet:
         return placed(SRResNet(config.width, config.blocks, config.scale, config.tail), device)

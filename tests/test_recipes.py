@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from runs import losses, needs_features, results, run, save_images
+from runs import losses, needs_features, results, run, same, save_images, tiny_pix2pix
 from torch import Tensor
 
 from translate import checkpoints
@@ -17,7 +17,7 @@ from translate.models.cyclegan import ResnetGenerator
 from translate.models.patchgan import PatchDiscriminator
 from translate.train import data, srgan
 from translate.train.losses import photorealism
-from translate.train.options import SRGAN, CycleGAN
+from translate.train.options import SRGAN, CycleGAN, Run
 from translate.train.state import CHECKPOINT, read_checkpoint
 
 
@@ -34,6 +34,28 @@ def test_adversarial_phase_is_the_last_gan_steps(one: SRGAN, tmp_path: Path) -> 
     after = results(out)
     assert after["srresnet.safetensors"] == fidelity
     assert after["srgan.safetensors"] != fidelity
+
+
+def assert_counts(config: Run, weight: str, value: float, out: Path) -> None:
+    """Another weight, and another network after two steps."""
+    ends = []
+    for number, chosen in enumerate((config, replace(config, **{weight: value}))):
+        list(run(replace(chosen, steps=2), out / str(number)))
+        ends.append(read_checkpoint(out / str(number) / CHECKPOINT)["generator"])
+    assert not same(*ends)
+
+
+@needs_features
+@pytest.mark.parametrize("weight", ["pixel", "feature", "grid", "adversarial"])
+def test_every_weight_of_srgan_counts(one: SRGAN, tmp_path: Path, weight: str) -> None:
+    assert_counts(replace(one, gan_steps=2), weight, 5.0, tmp_path)
+
+
+@needs_features
+@pytest.mark.parametrize("weight", ["l1", "feature", "outline", "adversarial"])
+def test_every_weight_of_pix2pix_counts(tmp_path: Path, weight: str) -> None:
+    config = replace(tiny_pix2pix(save_images(tmp_path / "photos", 2)), l1=1.0, feature=1.0, outline=1.0)
+    assert_counts(config, weight, 5.0, tmp_path)
 
 
 def test_cyclegan_has_the_losses_that_are_asked_for(two: CycleGAN, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What the shipped networks make of one small picture: their range of values, and that they are the ones on the cards."""
+"""What the shipped networks make of one small picture: their range of values, and the weights that cards tell of."""
 
 import numpy as np
 import pytest

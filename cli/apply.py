@@ -100,7 +100,7 @@ def upscale(
 ) -> None:
     """Enlarge pictures and videos four times (or twice); JPEG blocks and noise go, edges become sharp.
 
-    Clean pictures keep more with --weights srresnet-x4; srgan-x4-real and srgan-x4 are crisper, and make up.
+    Clean pictures keep a little more with --weights srresnet-x4; srgan-x4-real and srgan-x4 are crisper, and make up.
     A folder is mirrored; what is there already is skipped. A video keeps all its frames, their times, sound and
     subtitles, and goes on where it was stopped.
     """

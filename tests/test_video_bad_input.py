@@ -15,6 +15,8 @@ from helpers import times
 from PIL import Image
 from videos import noise, video
 
+from translate.translator import Translator
+
 pytestmark = pytest.mark.usefixtures("inside", "short")
 
 
@@ -50,6 +52,29 @@ def test_damaged_in_the_middle(run: Run) -> None:
     assert ran.code == 1
     assert "holds parts that cannot be decoded: what could be read of it is in hurt-night-incomplete" in ran.failures[0]
     assert 20 <= len(times("hurt-night-incomplete.mp4")) <= 40
+
+
+def test_damaged_and_interrupted_after_that(run: Run, monkeypatch: Any) -> None:
+    """What was lost in a segment that is finished counts when the job goes on."""
+    path = video("hurt.mp4", 60)
+    data = bytearray(path.read_bytes())
+    early = len(data) // 5
+    data[early : early + 4000] = bytes(4000)
+    path.write_bytes(data)
+    real, calls = Translator.__call__, []
+
+    def call(self: Translator, pictures: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 45:
+            raise KeyboardInterrupt
+        return real(self, pictures)
+
+    monkeypatch.setattr(Translator, "__call__", call)
+    assert run(*NIGHT, "hurt.mp4").code == 130
+    ran = run(*NIGHT, "hurt.mp4")
+    assert (ran.code, "goes on after" in ran.out) == (1, True)
+    assert "holds parts that cannot be decoded: what could be read of it is in hurt-night-incomplete" in ran.failures[0]
+    assert sorted(path.name for path in Path().glob("*night*")) == ["hurt-night-incomplete.mp4"]
 
 
 def test_the_final_name_means_whole(run: Run) -> None:

@@ -198,6 +198,20 @@ def test_memory_is_all_that_the_next_frame_needs() -> None:
     np.testing.assert_array_equal(*parts)
 
 
+def test_a_luma_that_is_the_input_s_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a network that leaves it alone only colours are blended; of others everything is."""
+    network, frames, weights = Flickering(), pan(3), np.array([0.299, 0.587, 0.114])
+    apart = {}
+    for keeps in (False, True):
+        monkeypatch.setattr(Flickering, "keeps_luma", keeps, raising=False)
+        network.calls = 0
+        plain = [ready(network)([Picture(frame)])[0][0].pixels for frame in frames]
+        network.calls = 0
+        blended = stabilised(network, frames)
+        apart[keeps] = np.abs(np.stack(blended) @ weights - np.stack(plain) @ weights)[1:].mean()
+    assert 3 * apart[True] < 1 < apart[False]
+
+
 def test_trust_decides() -> None:
     before, now = np.zeros((20, 20, 3), np.uint8), np.full((20, 20, 3), 100, np.uint8)
     origin = np.dstack(np.meshgrid(np.arange(20), np.arange(20))).astype(np.float32)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from translate.errors import VideoError
 from translate.video.colour import Colour
-from translate.video.others import Cut, Kept, chapters_of, copied, packets, tidy
+from translate.video.others import Cut, Kept, chapters_of, copied, covers, packets, tidy
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -88,7 +88,8 @@ def _joined(
     src = av.open(str(source), metadata_errors="replace") if source else None
     try:
         if format == "mp4" and src and any("." in key for key in src.metadata):
-            options["movflags"] += "+use_metadata_tags"  # those of phones: where and with what it was taken
+            options["movflags"] += "+use_metadata_tags"  # those of phones: where and with what it was taken;
+            refused = refused | covers(src)  # FFmpeg writes either these or a cover
         with av.open(str(path), "w", format=format, container_options=options) as out:
             video: Any = out.add_stream_from_template(first.streams.video[0], opaque=True)
             video.time_base = time_base

@@ -44,7 +44,7 @@ def packets(src: "InputContainer", others: "dict[int, Stream]", cut: Cut | None)
     """The packets of the other streams; of a file that is cut short, those that are there."""
     import av
 
-    demuxed = src.demux([src.streams[index] for index in others])
+    demuxed, timeless = src.demux([src.streams[index] for index in others]), covers(src)
     while True:
         try:
             packet = next(demuxed, None)
@@ -52,6 +52,10 @@ def packets(src: "InputContainer", others: "dict[int, Stream]", cut: Cut | None)
             return
         if packet is None:
             return
+        if packet.size and packet.stream.index in timeless:
+            packet.pts = packet.dts = 0
+            yield packet
+            continue
         if not packet.size or packet.dts is None:
             continue
         if cut:
@@ -64,6 +68,13 @@ def packets(src: "InputContainer", others: "dict[int, Stream]", cut: Cut | None)
         yield packet
 
 
+def covers(src: "InputContainer") -> set[int]:
+    """Streams that are one picture, to be shown for the file."""
+    from av.stream import Disposition
+
+    return {stream.index for stream in src.streams.video if stream.disposition & Disposition.attached_pic}
+
+
 def copied(
     out: "OutputContainer",
     src: "InputContainer",
@@ -74,8 +85,6 @@ def copied(
     video: Any,
 ) -> "dict[int, Stream]":
     """A stream in the output for each of the source that it can hold, by the index there."""
-    from av.stream import Disposition
-
     if main is not None:
         video.metadata.update(tidy(src.streams[main].metadata))
         video.disposition = src.streams[main].disposition
@@ -84,7 +93,7 @@ def copied(
         if stream.index == main or (main is None and stream.type == "video"):
             continue
         name = stream.codec_context.name if stream.codec_context else "unknown"
-        cover = stream.type == "video" and bool(stream.disposition & Disposition.attached_pic)
+        cover = stream.index in covers(src)
         what = "cover" if cover else stream.type
         if stream.type == "attachment":
             name = stream.metadata.get("filename", "file")

@@ -64,8 +64,10 @@ def restore(
         Literal["auto", "off"],
         typer.Option(help="auto takes off grain, noise and blur; off leaves them."),
     ] = "auto",
-    colourise: Annotated[bool, typer.Option("--colourise", help="Give colours as well.")] = False,
-    x4: Annotated[bool, typer.Option("--x4", help="Enlarge four times as well.")] = False,
+    colourise: Annotated[
+        bool, typer.Option("--colourise", help="Give colours as well (by the usual weights).")
+    ] = False,
+    x4: Annotated[bool, typer.Option("--x4", help="Enlarge four times as well (by the usual weights).")] = False,
     *,
     options: Options,
 ) -> None:
@@ -100,7 +102,8 @@ def upscale(
 ) -> None:
     """Enlarge pictures and videos four times (or twice); JPEG blocks and noise go, edges become sharp.
 
-    Clean pictures keep a little more with --weights srresnet-x4; srgan-x4-real and srgan-x4 are crisper, and make up.
+    Clean pictures keep a little more with --weights srresnet-x4. srgan-x4-real and srgan-x4 are crisper, with details
+    that are invented.
     A folder is mirrored; what is there already is skipped. A video keeps all its frames, their times, sound and
     subtitles, and goes on where it was stopped.
     """

@@ -26,15 +26,21 @@ def sample(
     n: Annotated[int, typer.Option("--n", min=1, help="How many pictures.")] = 64,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same pictures.")] = 0,
     truncation: Annotated[
-        float | None, typer.Option(help="Smaller is safer and less varied; none by default.", show_default=False)
+        float | None,
+        typer.Option(help="Smaller (from 0.01) is safer and less varied; none by default.", show_default=False),
     ] = None,
     class_: Annotated[
         str | None, typer.Option("--class", help="Of a conditional generator; all in turn by default.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder, or the file of a walk or a sheet.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="A new folder; the .mp4 of --interpolate, the .png of --grid-truncation.")
+    ] = None,
     interpolate: Annotated[
         tuple[int, int] | None,
-        typer.Option(metavar="A B", help="A video from seed A to seed B; without --class, of the first one."),
+        typer.Option(
+            metavar="A B",
+            help="A video from the picture of seed A to that of seed B; without --class, of the first class.",
+        ),
     ] = None,
     steps: Annotated[int, typer.Option(help="Frames of --interpolate, at 30 a second.")] = 60,
     grid_truncation: Annotated[

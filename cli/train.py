@@ -27,8 +27,15 @@ DRY_RUN_STEPS = 4
 
 Out = Annotated[Path, typer.Option(help="Folder of the run: checkpoint, weights, samples.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on exactly where this run stopped.")]
-Init = Annotated[Path | None, typer.Option(help="Checkpoint of another run to take the networks from.")]
-Minutes = Annotated[float, typer.Option(min=0.0, help="Between two checkpoints.")]
+Init = Annotated[
+    Path | None,
+    typer.Option(
+        help="checkpoint.pt of another run of this recipe to take the networks from; weights alone do not do."
+    ),
+]
+Minutes = Annotated[
+    float, typer.Option(min=0.0, help="Between two checkpoints; Ctrl-C loses what came after the last.")
+]
 TensorBoard = Annotated[
     bool, typer.Option("--tensorboard", help="Write scalars for TensorBoard into the run's folder.")
 ]

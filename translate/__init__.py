@@ -1,8 +1,9 @@
 """Image-to-image translation for folders of photographs.
 
     import translate
+    from translate import images
     night = translate.load("cyclegan-night")          # a name, or a weights file
-    [(picture, remark)] = night([translate.images.read("photo.jpg")])
+    [(picture, remark)] = night([images.read("photo.jpg")])
 
 Importing this package does not import torch; using it does.
 """

@@ -19,7 +19,9 @@ Blocks = Annotated[int, About("Residual blocks of the generator.", 1)]
 Steps = Annotated[int, About("Optimiser steps.", 1)]
 Batch = Annotated[int, About("Images at a time, of all processes together.", 1)]
 Size = Annotated[int, About("Side of the random crops, in pixels.", 32)]
-Load = Annotated[tuple[int, int], About("Smallest and largest short side that an image is resized to before cropping.")]
+Load = Annotated[
+    tuple[int, int], About("Two sides: the smallest and largest short one that an image is resized to before cropping.")
+]
 Gan = Annotated[
     Literal["lsgan", "nonsaturating", "minimax", "hinge", "wgan-gp"],
     About(

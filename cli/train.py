@@ -28,9 +28,10 @@ DRY_RUN_STEPS = 4
 Out = Annotated[Path, typer.Option(help="Folder of the run: checkpoint, weights, samples.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on exactly where this run stopped.")]
 Init = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
-        help="checkpoint.pt of another run of this recipe to take the networks from; weights alone do not do."
+        help="What to begin with: checkpoint.pt of another run of this recipe, or weights for its generator, a name "
+        "or a file (of pictures; cyclegan: from a to b)."
     ),
 ]
 Minutes = Annotated[

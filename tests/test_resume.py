@@ -108,55 +108,6 @@ def test_missing_or_damaged_checkpoint_is_an_error(
         next(run(one, path.parent, **{option: path if option == "init" else True}))
 
 
-def test_init_takes_the_cyclegan_networks_over(two: CycleGAN, tmp_path: Path) -> None:
-    """With a learning rate of zero the networks stay as they came, and the averages move by the first decay, 2/11."""
-    first(two, tmp_path / "from", 2)
-    [step] = run(replace(two, lr=0, steps=1, seed=5), tmp_path / "out", init=tmp_path / "from" / CHECKPOINT)
-    assert (step.number, step.of) == (1, 1)
-    old, new = (read_checkpoint(tmp_path / name / CHECKPOINT) for name in ("from", "out"))
-    assert all(same(old[name], new[name]) for name in ("a2b", "b2a", "judge_a", "judge_b"))
-    for name in ("a2b", "b2a"):
-        for key, averaged in new[f"ema_{name}"]["network"].items():
-            expected = old[f"ema_{name}"]["network"][key] * (2 / 11) + old[name][key] * (9 / 11)
-            torch.testing.assert_close(averaged, expected, rtol=0, atol=1e-6)
-    assert new["ema_a2b"]["updates"] == 1
-
-
-def test_init_takes_the_averaged_srgan_generator_over(one: SRGAN, tmp_path: Path) -> None:
-    first(one, tmp_path / "from", 2)
-    list(run(replace(one, lr=0, steps=1, seed=5), tmp_path / "out", init=tmp_path / "from" / CHECKPOINT))
-    old, new = (read_checkpoint(tmp_path / name / CHECKPOINT) for name in ("from", "out"))
-    assert same(old["ema"]["network"], new["generator"])
-    assert not same(old["generator"], new["generator"])
-    assert new["ema"]["updates"] == 1
-    torch.testing.assert_close(new["ema"]["network"], new["generator"], rtol=0, atol=1e-6)
-
-
-def test_init_takes_the_srgan_discriminator_over_where_there_is_one(one: SRGAN, tmp_path: Path) -> None:
-    adversarial = replace(one, steps=1, gan_steps=1)
-    list(run(adversarial, tmp_path / "from"))
-    still = replace(adversarial, lr=0, gan_lr=0, seed=5)
-    list(run(still, tmp_path / "out", init=tmp_path / "from" / CHECKPOINT))
-    old, new = (read_checkpoint(tmp_path / name / CHECKPOINT)["judge"] for name in ("from", "out"))
-    parameters = [
-        key for key in old if not key.endswith(("_u", "_v"))
-    ]  # the spectral norm's vectors move by themselves
-    assert same({key: old[key] for key in parameters}, {key: new[key] for key in parameters})
-
-
-def test_init_from_another_network_is_an_error(one: SRGAN, two: CycleGAN, tmp_path: Path) -> None:
-    first(one, tmp_path / "one", 1)
-    first(two, tmp_path / "two", 1)
-    for config, source, message in (
-        (replace(one, width=8), "one", "other layers"),
-        (replace(two, blocks=2), "two", "other layers"),
-        (one, "two", "holds no ema"),
-        (two, "one", "holds no a2b"),
-    ):
-        with pytest.raises(TrainingError, match=message):
-            next(run(config, tmp_path / "out", init=tmp_path / source / CHECKPOINT))
-
-
 @needs_features
 def test_adversarial_steps_cannot_be_added_by_resuming(one: SRGAN, tmp_path: Path) -> None:
     first(one, tmp_path / "out", 1)

@@ -38,7 +38,7 @@ def train(
     betas: tuple[float, float] = (0.5, 0.999),
     regulariser: nn.Module | None = None,
     resume: bool = False,
-    init: Path | None = None,
+    init: str | Path | None = None,
     minutes: float = 5.0,
 ) -> Iterator[Step]:
     """Train a generator against a discriminator; yields after every step.
@@ -67,10 +67,9 @@ def train(
     state: dict[str, Any] = {"ema": ema, "optimise_g": optimise_g, "optimise_d": optimise_d, "diversity": diversity}
     if regulariser is not None:
         state["regulariser"] = regulariser.to(device)
-    checkpoint = Checkpoint(out, asdict(config), networks | state, minutes)
     if init is not None:
-        saved = read_checkpoint(init)
-        restore(networks | {"ema": ema}, saved, init)
+        restore(networks | {"ema": ema}, read_checkpoint(Path(init)), Path(init))
+    checkpoint = Checkpoint(out, asdict(config), networks | state, minutes)
 
     def noise(count: int) -> Tensor:
         z = torch.rand(count, config.latent) * 2 - 1 if config.prior == "uniform" else torch.randn(count, config.latent)

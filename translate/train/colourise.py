@@ -14,11 +14,12 @@ from translate.models.colouriser import FINEST, GRID, Colouriser, lightness_of, 
 from translate.models.layers import placed
 from translate.train import distributed
 from translate.train.accumulate import backward, passes
+from translate.train.begin import begin_with
 from translate.train.data import Crops, Share
 from translate.train.guard import Guard
 from translate.train.options import Colourise
 from translate.train.sheet import save_sheet
-from translate.train.state import Checkpoint, Ema, Step, cosine, read_checkpoint, restore
+from translate.train.state import Checkpoint, Ema, Step, cosine
 from translate.train.taught import taught
 from translate.weights.files import save_weights
 
@@ -26,7 +27,7 @@ STRIDE = 2 ** (FINEST + 1)  # pixels of the picture to one of the colours
 
 
 def train(
-    config: Colourise, out: Path, *, resume: bool = False, init: Path | None = None, minutes: float = 5.0
+    config: Colourise, out: Path, *, resume: bool = False, init: str | Path | None = None, minutes: float = 5.0
 ) -> Iterator[Step]:
     """Train; yields after every step.
 
@@ -37,7 +38,7 @@ def train(
         config: of the run.
         out: folder of the run.
         resume: go on exactly where `out` stopped.
-        init: checkpoint of another run to take the network from.
+        init: the checkpoint of another run, or weights, a name or a file, to take the network from.
         minutes: between two checkpoints.
     """
     from kornia.color import rgb_to_lab
@@ -47,18 +48,15 @@ def train(
     count, share = config.batch * config.accumulate, distributed.share(config.batch, config.accumulate)
     photos = Crops.of_folders([Path(folder) for folder in config.photos], config.size, config.load)
 
-    network = taught(Colouriser(config.width))
-    network.temperature.fill_(config.temperature)
-    network = placed(network, device)
+    network = placed(taught(Colouriser(config.width)), device)
     ema = Ema(network, placed(Colouriser(config.width), device), config.ema)
     decoder = [weight for name, weight in network.named_parameters() if not name.startswith("encoder.")]
     rates = [config.lr, config.encoder_lr]
     optimiser = torch.optim.Adam([{"params": decoder}, {"params": list(network.encoder.parameters())}], config.lr)
-    checkpoint = Checkpoint(out, asdict(config), {"network": network, "ema": ema, "optimiser": optimiser}, minutes)
     if init is not None:
-        restore({"ema": ema}, read_checkpoint(init), init)
-        network.load_state_dict(ema.network.state_dict())
-        ema.updates = 0
+        begin_with(init, network, ema)
+    checkpoint = Checkpoint(out, asdict(config), {"network": network, "ema": ema, "optimiser": optimiser}, minutes)
+    network.temperature.fill_(config.temperature)
 
     def draw(count: int, share: Share = slice(None)) -> tuple[Tensor, Tensor]:
         """L (B, 1, S, S), and ab (B, 2, S/4, S/4) averaged over the pixels that one colour stands for."""

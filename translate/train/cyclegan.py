@@ -19,6 +19,7 @@ from translate.models.pretrained import PretrainedGenerator
 from translate.train import distributed
 from translate.train.accumulate import backward, passes
 from translate.train.augment import DRAWS, diffaugment
+from translate.train.begin import RUN, begin_with
 from translate.train.data import Crops
 from translate.train.guard import Guard
 from translate.train.losses import changed, discriminator_loss, generator_loss, penalty, photorealism
@@ -31,7 +32,7 @@ from translate.weights.files import save_weights
 
 
 def train(
-    config: CycleGAN, out: Path, *, resume: bool = False, init: Path | None = None, minutes: float = 5.0
+    config: CycleGAN, out: Path, *, resume: bool = False, init: str | Path | None = None, minutes: float = 5.0
 ) -> Iterator[Step]:
     """Train both directions at once; yields after every step.
 
@@ -42,7 +43,8 @@ def train(
         config: of the run.
         out: folder of the run.
         resume: go on exactly where `out` stopped.
-        init: checkpoint of another run to take the networks from.
+        init: of another run its checkpoint, to take the networks from, or weights for the generator from a to b: a name
+            or a file.
         minutes: between two checkpoints.
     """
     count, share = config.batch * config.accumulate, distributed.share(config.batch, config.accumulate)
@@ -77,12 +79,14 @@ def train(
     networks = {"a2b": a2b, "b2a": b2a, "judge_a": judge_a, "judge_b": judge_b}
     state = {"ema_a2b": ema_a2b, "ema_b2a": ema_b2a, "optimise_g": optimise_g, "optimise_d": optimise_d}
     pools = {"pool_a": pool_a, "pool_b": pool_b}
-    checkpoint = Checkpoint(out, asdict(config), networks | state | pools, minutes)
-    if init is not None:
-        saved = read_checkpoint(init)
-        restore(networks, saved, init)
+    if init is not None and Path(init).suffix != RUN:
+        begin_with(init, a2b, ema_a2b)
+    elif init is not None:
+        saved = read_checkpoint(Path(init))
+        restore(networks, saved, Path(init))
         ema_a2b.network.load_state_dict(saved["ema_a2b"]["network"])
         ema_b2a.network.load_state_dict(saved["ema_b2a"]["network"])
+    checkpoint = Checkpoint(out, asdict(config), networks | state | pools, minutes)
     samples = [domain.batch(4).to(device) for domain in real]
     start = checkpoint.load() if resume else 0
 

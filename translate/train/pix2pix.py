@@ -20,6 +20,7 @@ from translate.models.pretrained import PretrainedGenerator
 from translate.train import distributed
 from translate.train.accumulate import backward, passes
 from translate.train.augment import DRAWS, diffaugment
+from translate.train.begin import begin_with
 from translate.train.data import Crops
 from translate.train.files import Pixels
 from translate.train.guard import Guard
@@ -29,13 +30,13 @@ from translate.train.pairs import MadePairs, Pairs, of_two_folders, side_by_side
 from translate.train.projected import ProjectedDiscriminator
 from translate.train.sheet import save_sheet
 from translate.train.sketch import sketch
-from translate.train.state import Checkpoint, Ema, Step, read_checkpoint, restore
+from translate.train.state import Checkpoint, Ema, Step, restore
 from translate.train.taught import taught
 from translate.weights.files import save_weights
 
 
 def train(
-    config: Pix2Pix, out: Path, *, resume: bool = False, init: Path | None = None, minutes: float = 5.0
+    config: Pix2Pix, out: Path, *, resume: bool = False, init: str | Path | None = None, minutes: float = 5.0
 ) -> Iterator[Step]:
     """Train; yields after every step.
 
@@ -46,7 +47,7 @@ def train(
         config: of the run.
         out: folder of the run.
         resume: go on exactly where `out` stopped.
-        init: checkpoint of another run to take the networks from.
+        init: of another run its checkpoint, to take the networks from, or weights for the generator: a name or a file.
         minutes: between two checkpoints.
     """
     torch.manual_seed(config.seed)
@@ -77,14 +78,11 @@ def train(
         optimise_d = torch.optim.Adam(judge.parameters(), config.lr, (0.5, 0.999))
         networks["judge"] = judge
         parts["optimise_d"] = optimise_d
-    checkpoint = Checkpoint(out, asdict(config), networks | parts, minutes)
     if init is not None:
-        saved = read_checkpoint(init)
-        restore({"ema": ema}, saved, init)
+        saved = begin_with(init, generator, ema)
         if config.adversarial and "judge" in saved:
-            restore({"judge": judge}, saved, init)
-        generator.load_state_dict(ema.network.state_dict())
-        ema.updates = 0
+            restore({"judge": judge}, saved, Path(init))
+    checkpoint = Checkpoint(out, asdict(config), networks | parts, minutes)
     samples = [batch.to(device) for batch in pairs.batch(6)]
     start = checkpoint.load() if resume else 0
     autocast = torch.autocast(device.type, PRECISIONS[config.precision], enabled=config.precision != "fp32")

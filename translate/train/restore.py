@@ -15,13 +15,13 @@ from translate.models.layers import placed
 from translate.models.restorer import THUMBNAIL, Restorer, corrected, paint_for, painted
 from translate.train import distributed
 from translate.train.accumulate import backward, passes
+from translate.train.begin import begin_with
 from translate.train.damage import damage_and_truth
 from translate.train.data import Crops, Share
 from translate.train.guard import Guard
 from translate.train.options import Restore
 from translate.train.sheet import save_sheet
-from translate.train.state import Checkpoint, Ema, Step, cosine, read_checkpoint
-from translate.train.state import restore as put_back
+from translate.train.state import Checkpoint, Ema, Step, cosine
 from translate.train.taught import taught
 from translate.weights.files import save_weights
 
@@ -30,7 +30,7 @@ SHOWN = 0.5  # of the encoder's features, each time others, to the network of th
 
 
 def train(
-    config: Restore, out: Path, *, resume: bool = False, init: Path | None = None, minutes: float = 5.0
+    config: Restore, out: Path, *, resume: bool = False, init: str | Path | None = None, minutes: float = 5.0
 ) -> Iterator[Step]:
     """Train; yields after every step.
 
@@ -43,7 +43,7 @@ def train(
         config: of the run.
         out: folder of the run.
         resume: go on exactly where `out` stopped.
-        init: checkpoint of another run to take the network from.
+        init: the checkpoint of another run, or weights, a name or a file, to take the network from.
         minutes: between two checkpoints.
     """
     torch.manual_seed(config.seed)
@@ -68,11 +68,9 @@ def train(
     ema = Ema(network, placed(Restorer(config.width), device), config.ema)
     learning = [weight for weight in network.parameters() if weight.requires_grad]
     optimiser = torch.optim.Adam(learning, config.lr, betas=(0.9, 0.99))
-    checkpoint = Checkpoint(out, asdict(config), {"network": network, "ema": ema, "optimiser": optimiser}, minutes)
     if init is not None:
-        put_back({"ema": ema}, read_checkpoint(init), init)
-        network.load_state_dict(ema.network.state_dict())
-        ema.updates = 0
+        begin_with(init, network, ema)
+    checkpoint = Checkpoint(out, asdict(config), {"network": network, "ema": ema, "optimiser": optimiser}, minutes)
     samples = draw(6)
     start = checkpoint.load() if resume else 0
     autocast = torch.autocast(device.type, PRECISIONS[config.precision], enabled=config.precision != "fp32")

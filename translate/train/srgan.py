@@ -19,6 +19,7 @@ from translate.models.srgan import SRResNet
 from translate.train import distributed
 from translate.train.accumulate import backward, passes
 from translate.train.augment import DRAWS, diffaugment
+from translate.train.begin import begin_with
 from translate.train.guard import Guard
 from translate.train.losses import discriminator_loss, generator_loss, grid, penalty
 from translate.train.options import SRGAN
@@ -32,7 +33,7 @@ SHIFT = 8  # pixels, by fewer than which the adversarial losses see the pictures
 
 
 def train(
-    config: SRGAN, out: Path, *, resume: bool = False, init: Path | None = None, minutes: float = 5.0
+    config: SRGAN, out: Path, *, resume: bool = False, init: str | Path | None = None, minutes: float = 5.0
 ) -> Iterator[Step]:
     """Train for fidelity, then for looks; yields after every step.
 
@@ -43,7 +44,7 @@ def train(
         config: of the run.
         out: folder of the run.
         resume: go on exactly where `out` stopped.
-        init: checkpoint of another run to take the networks from: the generator, and the discriminator if it has one.
+        init: of another run its checkpoint, to take the networks from, or weights for the generator: a name or a file.
         minutes: between two checkpoints.
     """
     count, share = config.batch * config.accumulate, distributed.share(config.batch, config.accumulate)
@@ -64,14 +65,11 @@ def train(
         judge = placed(discriminator(config, features), device)
         optimise_d = torch.optim.Adam(judge.parameters(), config.gan_lr, (0.9, 0.99))
         parts |= {"judge": judge, "optimise_d": optimise_d}
-    checkpoint = Checkpoint(out, asdict(config), parts, minutes)
     if init is not None:
-        saved = read_checkpoint(init)
-        restore({"ema": ema}, saved, init)
+        saved = begin_with(init, generator, ema)
         if config.gan_steps and "judge" in saved:
-            restore({"judge": judge}, saved, init)
-        generator.load_state_dict(ema.network.state_dict())
-        ema.updates = 0
+            restore({"judge": judge}, saved, Path(init))
+    checkpoint = Checkpoint(out, asdict(config), parts, minutes)
     sample_low, sample_high = (batch.to(device) for batch in patches.batch(6))
     if resume:
         _require_forwards(config, checkpoint.path)

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 from typing import NoReturn
 
 _noted = False
@@ -28,6 +29,18 @@ def check() -> None:
     """Raise the KeyboardInterrupt that a library has swallowed."""
     if _noted:
         raise KeyboardInterrupt
+
+
+def defer(wanted: threading.Event) -> None:
+    """From now on the first one sets `wanted`, that there be something to go on from; the second raises again."""
+
+    def ask(*_: object) -> None:
+        wanted.set()
+        _hear(_note)
+        print("translate: saving after this step; Ctrl-C again stops at once", file=sys.stderr, flush=True)
+
+    if not wanted.is_set():
+        _hear(ask)
 
 
 def _hear(handler: "signal._HANDLER") -> None:

@@ -34,9 +34,7 @@ Init = Annotated[
         "or a file (of pictures; cyclegan: from a to b)."
     ),
 ]
-Minutes = Annotated[
-    float, typer.Option(min=0.0, help="Between two checkpoints; Ctrl-C loses what came after the last.")
-]
+Minutes = Annotated[float, typer.Option(min=0.0, help="Between two checkpoints; Ctrl-C makes one, too.")]
 TensorBoard = Annotated[
     bool, typer.Option("--tensorboard", help="Write scalars for TensorBoard into the run's folder.")
 ]
@@ -160,15 +158,20 @@ def _peak_memory() -> int | None:
 def _show(steps: "Iterator[Step]", out: Path, resume: bool, tensorboard: bool) -> None:
     """Run a recipe: a line whenever it saves and every ten seconds, with mean losses, rate and time left."""
     from translate.cli import interrupt
+    from translate.models import across
     from translate.train.distributed import is_first
+    from translate.train.state import SAVE
 
     interrupt.check()
+    SAVE.clear()
     if not resume and (out / "checkpoint.pt").exists():
         raise InputError(f"{out} holds a run already; go on with --resume, or choose another --out")
     sums: dict[str, float] = defaultdict(float)
     count, seconds, line_at = 0, 0.0, time.monotonic()
     with _writer(out) if tensorboard and is_first() else nullcontext() as writer:
         for step in steps:
+            if across.processes() == 1:  # several would wait for each other for ever
+                interrupt.defer(SAVE)
             count, seconds = count + 1, seconds + step.seconds
             for name, value in step.losses.items():
                 sums[name] += value
@@ -183,6 +186,8 @@ def _show(steps: "Iterator[Step]", out: Path, resume: bool, tensorboard: bool) -
                     typer.echo(f"saved to {out}")
                 sums.clear()
                 count, seconds, line_at = 0, 0.0, time.monotonic()
+            if SAVE.is_set() and step.saved and step.number < step.of:
+                raise KeyboardInterrupt
     sys.stdout.flush()
 
 

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from helpers import made, size
 
-from translate.train.state import Step
+from translate.train.guard import Guard
+from translate.train.state import CHECKPOINT, read_checkpoint
 from translate.translator import Translator
 
 pytestmark = pytest.mark.usefixtures("inside")
@@ -84,15 +85,56 @@ def test_interrupted_while_libraries_are_imported(module: str, caught: str, phot
     assert not Path("photos-night").exists()
 
 
-def test_interrupted_training(run: Run, photos: Path, monkeypatch: Any) -> None:
-    def train(saved: bool) -> Any:
-        yield Step(1, 9, {}, 0.1, saved)
-        signal.raise_signal(signal.SIGINT)
+TRAINING = (
+    *("train", "srgan", "--hr", "photos", "--out", "run", "--steps", "5", "--batch", "1", "--patch", "8"),
+    *("--scale", "2", "--width", "4", "--blocks", "1", "--device", "cpu"),
+)
+SAVING = "translate: saving after this step; Ctrl-C again stops at once\n"
 
-    for saved, said in ((False, "nothing was saved yet"), (True, "add --resume to the same command to go on")):
-        monkeypatch.setattr("translate.train.srgan.train", lambda *_, saved=saved, **__: train(saved))
-        ran = run("train", "srgan", "--hr", "photos", "--out", "runs")
-        assert (ran.code, ran.err) == (130, f"translate: interrupted; {said}\n")
+
+def at_step(monkeypatch: Any, number: int, times: int) -> None:
+    """Press Ctrl-C so many times in the middle of that step of a training run."""
+    check = Guard.check
+
+    def pressed(self: Guard, step: int, *others: Any) -> None:
+        for _ in range(times if step == number else 0):
+            signal.raise_signal(signal.SIGINT)
+        check(self, step, *others)
+
+    monkeypatch.setattr(Guard, "check", pressed)
+
+
+def test_interrupted_training_saves_and_goes_on(run: Run, photos: Path, monkeypatch: Any) -> None:
+    assert run(*TRAINING).code == 0
+    whole = Path("run").rename("whole")
+    with monkeypatch.context() as pressed:
+        at_step(pressed, 3, 1)
+        ran = run(*TRAINING)
+    said = "translate: interrupted; add --resume to the same command to go on\n"
+    assert (ran.code, ran.err.partition(SAVING)[2]) == (130, said)
+    assert read_checkpoint(Path("run", CHECKPOINT))["step"] == 3
+    assert run(*TRAINING, "--resume").code == 0
+    assert read_checkpoint(Path("run", CHECKPOINT))["step"] == 5
+    assert Path("run", "srresnet.safetensors").read_bytes() == (whole / "srresnet.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(("number", "times", "said"), [(1, 1, ""), (2, 2, SAVING)])
+def test_training_interrupted_at_once(
+    run: Run, photos: Path, monkeypatch: Any, number: int, times: int, said: str
+) -> None:
+    """Before there is a step that could be saved, and where Ctrl-C is pressed twice."""
+    at_step(monkeypatch, number, times)
+    ran = run(*TRAINING)
+    assert ran.code == 130
+    assert ran.err.endswith(f"{said}translate: interrupted; nothing was saved yet\n")
+    assert (SAVING in ran.err) == bool(said)
+    assert not Path("run", CHECKPOINT).exists()
+
+
+def test_training_interrupted_at_its_last_step_is_done(run: Run, photos: Path, monkeypatch: Any) -> None:
+    at_step(monkeypatch, 5, 1)
+    assert run(*TRAINING).code == 0
+    assert read_checkpoint(Path("run", CHECKPOINT))["step"] == 5
 
 
 def test_interrupted_in_the_middle(run: Run, photos: Path, monkeypatch: Any) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from translate.train.guard import diverged
 log = logging.getLogger(__name__)
 
 CHECKPOINT = "checkpoint.pt"
+SAVE = threading.Event()  # set: the run is to save after the step that it is at
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ class Checkpoint:
 
     def due(self, now: bool = False) -> bool:
         """Is it time for another, or is one wanted `now`, and is it this process that writes it?"""
-        return is_first() and (now or time.monotonic() - self.last >= self.minutes * 60)
+        return is_first() and (now or SAVE.is_set() or time.monotonic() - self.last >= self.minutes * 60)
 
     def save(self, step: int) -> None:
         """Write the state after `step` steps, random numbers included.

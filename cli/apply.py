@@ -1,5 +1,6 @@
 """The commands that make pictures and videos."""
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -90,6 +91,10 @@ def upscale(
     paths: Paths,
     x4: Annotated[bool, typer.Option("--x4", help="Four times as wide and as high; the default.")] = False,
     x2: Annotated[bool, typer.Option("--x2", help="Twice as wide and as high.")] = False,
+    scale: Annotated[
+        str | None,
+        typer.Option(help="Any other factor: 3, or 1.5, which makes 1080p of 720p; enlarged, and then shrunk."),
+    ] = None,
     self_ensemble: Annotated[
         bool, typer.Option("--self-ensemble", help="More faithful: the mean of eight positions. Eight times as slow.")
     ] = False,
@@ -100,23 +105,24 @@ def upscale(
     *,
     options: Options,
 ) -> None:
-    """Enlarge pictures and videos four times (or twice); JPEG blocks and noise go, edges become sharp.
+    """Enlarge pictures and videos, four times by default; JPEG blocks and noise go, edges become sharp.
 
     Clean pictures keep a little more with --weights srresnet-x4. srgan-x4-real and srgan-x4 are crisper, with details
     that are invented.
     A folder is mirrored; what is there already is skipped. A video keeps all its frames, their times, sound and
     subtitles, and goes on where it was stopped.
     """
-    if x2 and x4:
-        raise InputError("--x2 and --x4 cannot both be; choose one")
-    scale = 2 if x2 else 4
-    weights = _weights("upscale", options, scale=scale)
+    if sum((x2, x4, scale is not None)) > 1:
+        raise InputError("--x2, --x4 and --scale exclude each other; choose one")
+    factor = Fraction(2 if x2 else 4) if scale is None else _factor(scale)
+    weights = _weights("upscale", options, scale=factor)
     run(
         paths,
-        f"x{scale}",
+        f"x{float(factor):g}",
         [weights],
         options,
-        scale=scale,
+        scale=factor,
+        shrink=True,
         self_ensemble=self_ensemble,
         colour_match=colour_match == "low-frequency",
         steady=False,
@@ -134,7 +140,17 @@ def _to(task: str, src: list[Path], to: str | None, options: Options) -> None:
     run(src, to or registry.label(weights), [weights], options)
 
 
-def _weights(task: str, options: Options, *, target: str | None = None, scale: int = 1) -> str:
+def _factor(scale: str) -> Fraction:
+    try:
+        factor = Fraction(scale).limit_denominator(100)
+    except (ValueError, ZeroDivisionError):
+        factor = Fraction(0)
+    if not 1 <= factor <= 100:
+        raise InputError(f"--scale is {scale!r}; it takes a number from 1, such as 1.5 or 3")
+    return factor
+
+
+def _weights(task: str, options: Options, *, target: str | None = None, scale: Fraction | int = 1) -> str:
     """The weights that were asked for, or the shipped ones of the task."""
     if options.weights is None:
         return registry.default_for(task, target=target, scale=scale).name

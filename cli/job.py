@@ -4,6 +4,7 @@ import itertools
 import os
 from collections.abc import Iterable
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,8 @@ def run(
     weights: list[str],
     options: Options,
     *,
-    scale: int = 1,
+    scale: Fraction | int = 1,
+    shrink: bool = False,
     self_ensemble: bool = False,
     colour_match: bool = False,
     steady: bool = True,
@@ -40,6 +42,7 @@ def run(
         weights: names or files, of networks that work one after the other.
         options: of the command line.
         scale: that they enlarge by, together.
+        shrink: whether ones that enlarge by more will do, whose results are then made smaller.
         self_ensemble: one that enlarges looks at the picture in eight positions.
         colour_match: the result of one that enlarges keeps the colours of its input.
         steady: whether videos are stabilised where the options leave it open.
@@ -99,15 +102,20 @@ def run(
         report.say(f"{frames.shown(registry.label(name))} on {stages[-1].device} in {stages[-1].precision}")
         for note in model.notes:
             report.say(f"note: {note}")
-    ready = stages[0] if len(stages) == 1 else engine.Chain(stages)
+    whole = stages[0] if len(stages) == 1 else engine.Chain(stages)
+    ready: Ready = whole
+    if shrink and whole.scale > scale:
+        report.say(f"note: enlarged ×{whole.scale}, and then made smaller, to ×{float(scale):g}")
+        ready = engine.Shrunk(whole, Fraction(scale))
     if ready.scale != scale:
-        raise UnknownModelError(f"{weights[-1]} enlarges ×{ready.scale}, not ×{scale}; choose other weights")
+        raise UnknownModelError(f"{weights[-1]} enlarges ×{ready.scale}, not ×{float(scale):g}; choose other weights")
     interrupt.check()
     frames.clean({options.frames_out} if options.frames_out else {job.target.parent for job in plan.jobs})
     made_by = {
         "--weights": " ".join(registry.sha256_of(path) for path in paths),
         "--device or --precision": f"{ready.device} {ready.precision}",
         "--statistics": options.statistics,
+        "--scale": str(scale),
         "--self-ensemble": str(self_ensemble),
         "--colour-match": str(colour_match),
         **{f"--{name}": str(value) for name, value in settings.items()},

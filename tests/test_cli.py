@@ -16,7 +16,6 @@ from PIL import Image, ImageCms
 from translate import images
 from translate.models.cyclegan import ResnetGenerator
 from translate.models.restorer import Restorer
-from translate.models.srgan import SRResNet
 from translate.weights.files import save_weights
 
 pytestmark = pytest.mark.usefixtures("inside")
@@ -295,21 +294,6 @@ def test_results_are_named_after_the_whole_name(run: Run, photos: Path, tmp_path
 def test_starts_where_a_unix_module_is_missing() -> None:
     code = "import sys; sys.modules.update(resource=None, fcntl=None); from translate.cli import main"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).stderr == b""
-
-
-def test_twice_with_weights_of_that_factor(run: Run, photo: Photo) -> None:
-    photo(Path("in/a.png"), 9, 7)
-    save_weights(Path("x2.safetensors"), SRResNet(4, 1, 2, "direct"))
-    assert run("upscale", "--x2", "in", "--weights", "x2.safetensors").code == 0
-    assert size("in-x2/a.png") == (14, 18)
-    for arguments, said in (
-        (["--x2", "in"], "there are no weights for --x2; there are --x4, or name some with --weights"),
-        (["--x2", "--x4", "in"], "--x2 and --x4 cannot both be; choose one"),
-        (["in", "--weights", "x2.safetensors"], "x2.safetensors enlarges ×2, not ×4"),
-    ):
-        ran = run("upscale", *arguments)
-        assert ran.code == 2
-        assert said in ran.err
 
 
 def test_the_installed_command_ends_as_main_says(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ UNSET = {
 PLAIN = {
     "--device or --precision": "cpu fp32",
     "--statistics": "image",
+    "--scale": "1",
     "--self-ensemble": "False",
     "--colour-match": "False",
 }
@@ -62,7 +63,7 @@ def weights(*names: str) -> dict[str, str]:
     [
         ("cyclegan --to night --src a.mp4", ["cyclegan-night"], True, {}),
         ("colourise a.mp4", ["tiny-colour"], True, {}),
-        ("upscale a.mp4", ["tiny-x4"], False, {}),
+        ("upscale a.mp4", ["tiny-x4"], False, {"--scale": "4"}),
         ("restore a.mp4", ["tiny-restore"], False, {"--repairs": "True", "--cleans": "True"}),
     ],
 )
@@ -84,12 +85,13 @@ def test_with_all_options(asked: Callable[..., dict[str, Any]]) -> None:
 @pytest.mark.parametrize(
     ("command", "names", "made_by"),
     [
-        ("upscale a.mp4 --self-ensemble", ["tiny-x4"], {"--self-ensemble": "True"}),
-        ("upscale a.mp4 --colour-match low-frequency", ["tiny-x4"], {"--colour-match": "True"}),
+        ("upscale a.mp4 --self-ensemble", ["tiny-x4"], {"--scale": "4", "--self-ensemble": "True"}),
+        ("upscale a.mp4 --scale 1.5", ["tiny-x4"], {"--scale": "3/2"}),
+        ("upscale a.mp4 --colour-match low-frequency", ["tiny-x4"], {"--scale": "4", "--colour-match": "True"}),
         (
             "restore a.mp4 --scratches off --colourise --x4",
             ["tiny-restore", "tiny-colour", "tiny-x4"],
-            {"--repairs": "False", "--cleans": "True"},
+            {"--scale": "4", "--repairs": "False", "--cleans": "True"},
         ),
         ("restore a.mp4 --grain off", ["tiny-restore"], {"--repairs": "True", "--cleans": "False"}),
     ],

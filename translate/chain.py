@@ -1,10 +1,12 @@
-"""Networks one after the other, which do as one does."""
+"""Networks one after the other, and results that are made smaller: both do as one network does."""
 
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from math import prod
 from typing import TypeVar
 
 from translate.images import Picture
+from translate.images.scale import shrunk, shrunk_strips
 from translate.translator import Translator
 
 T = TypeVar("T")
@@ -47,4 +49,30 @@ class Chain:
         return result, remark or before
 
 
-Ready = Translator | Chain
+class Shrunk:
+    """What enlarges by more than is wanted, with results that are made smaller.
+
+    Args:
+        inner: what enlarges.
+        scale: side of a result / side of its picture, at most that of `inner`.
+    """
+
+    def __init__(self, inner: Translator | Chain, scale: Fraction) -> None:
+        self.inner, self.scale, self.ratio = inner, scale, scale / inner.scale
+        self.device, self.precision = inner.device, inner.precision
+        self.keeps_luma = inner.keeps_luma
+
+    def __call__(self, pictures: list[Picture]) -> list[tuple[Picture, str | None]]:
+        """As `Translator` does."""
+        return [(shrunk(picture, self.ratio), remark) for picture, remark in self.inner(pictures)]
+
+    def in_parts(self, picture: Picture) -> bool:
+        """As `Translator` does."""
+        return self.inner.in_parts(picture)
+
+    def strips(self, picture: Picture, take: Callable[[Iterator[Picture]], T]) -> tuple[T, str | None]:
+        """As `Translator` does."""
+        return self.inner.strips(picture, lambda strips: take(shrunk_strips(strips, self.ratio)))
+
+
+Ready = Translator | Chain | Shrunk

@@ -13,14 +13,14 @@ import cv2
 import torch
 
 from translate import images
-from translate.chain import Chain, Ready
+from translate.chain import Chain, Ready, Shrunk
 from translate.errors import ImageError
 from translate.frames import Job, shown
 from translate.images import Picture
 from translate.images.scale import resized
 from translate.translator import Translator
 
-__all__ = ["Chain", "Done", "Ready", "Translator", "overlapped", "reason", "run"]
+__all__ = ["Chain", "Done", "Ready", "Shrunk", "Translator", "overlapped", "reason", "run"]
 
 _AHEAD = 2  # pictures that wait between two stages
 _PROBLEMS = (ImageError, RuntimeError, MemoryError, cv2.error)  # torch's out of memory is a RuntimeError
@@ -133,7 +133,7 @@ def _translated(translator: Ready, group: list[_Frame]) -> Iterator[tuple[_Frame
 def _in_strips(translator: Ready, frame: _Frame) -> tuple[_Frame, float]:
     """A large picture, written while it is made where its format allows it."""
     job, picture = frame.job, cast(Picture, frame.picture)
-    height, width = (n * translator.scale for n in picture.pixels.shape[:2])
+    height, width = (int(n * translator.scale) for n in picture.pixels.shape[:2])
     began = time.perf_counter()
     try:
         if not images.by_rows(job.target):

@@ -4,6 +4,7 @@ import difflib
 import hashlib
 import tomllib
 from dataclasses import MISSING, dataclass, fields, replace
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -149,18 +150,18 @@ def _checked(kind: type[E], path: Path, name: str, entry: Any) -> E:
     return kind(name, **entry)
 
 
-def default_for(task: str, *, target: str | None = None, scale: int = 1) -> Entry:
-    """The first entry for a task that translates to `target`, or enlarges by `scale`."""
+def default_for(task: str, *, target: str | None = None, scale: Fraction | int = 1) -> Entry:
+    """The first entry for a task that translates to `target`, or enlarges by `scale` or the least that is more."""
     fitting = [entry for entry in entries().values() if entry.task == task]
-    for entry in fitting:
-        if entry.target == target and entry.scale == scale:
+    for entry in sorted(fitting, key=lambda entry: entry.scale):
+        if entry.target == target and entry.scale >= scale:
             return entry
     if not fitting:
         raise UnknownModelError(f"no weights for {task} are shipped; name some with --weights")
     if target is None:
-        factors = ", ".join(f"--x{factor}" for factor in sorted({entry.scale for entry in fitting}))
+        most = max(entry.scale for entry in fitting)
         raise UnknownModelError(
-            f"there are no weights for --x{scale}; there are {factors}, or name some with --weights"
+            f"there are no weights for ×{float(scale):g}; the most is ×{most}, or name some with --weights"
         )
     known = list(dict.fromkeys(entry.target for entry in fitting if entry.target))
     raise UnknownModelError(f"there are no weights for --to {target}{_nearest(str(target), known)}")

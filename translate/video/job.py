@@ -114,7 +114,7 @@ def _encoder(
     translator: Ready, video: Video | Stills, options: Options
 ) -> tuple[str, Codec, dict[str, str], str | None]:
     """As `write.chosen` gives it; the GPU's encoder only where the GPU is what computes."""
-    factor = translator.scale * (options.size / min(video.size) if options.size else 1)
+    factor = float(translator.scale) * (options.size / min(video.size) if options.size else 1)
     width, height = (round(side * factor) for side in video.size)
     gpu = translator.device.startswith("cuda")
     return write.chosen(options.codec, video.bits, options.crf, options.preset, (width, height) if gpu else None)

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from translate.errors import EvaluationError
+from translate.evaluate import generated
 from translate.evaluate.classifier import classify, fit
 from translate.evaluate.generated import Judge, Labelled, evaluate
 
@@ -41,6 +42,21 @@ def test_the_classifier_learns_and_the_seed_decides() -> None:
     assert features.shape == (60, 64)
     assert (called == unseen.labels.numpy()).mean() > 0.95
     assert all(torch.equal(a, b) for a, b in zip(network.parameters(), again.parameters(), strict=True))
+
+
+def test_every_fifth_of_each_class_is_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever their order: labels that go round and round in fives are not all of one class."""
+    learnt: list[torch.Tensor] = []
+
+    def fitted(pixels: torch.Tensor, labels: torch.Tensor, *_: Any, **options: Any) -> Any:
+        learnt.append(labels)
+        return fit(pixels, labels, 5, epochs=1, **options)
+
+    monkeypatch.setattr(generated, "fit", fitted)
+    pictures = squares(200)
+    judge = Judge(Labelled(pictures.pixels, torch.arange(200) % 5, tuple("abcde")))
+    assert learnt[0].bincount().tolist() == [32] * 5
+    assert len(judge.unseen) == 40
 
 
 def test_real_pictures_are_what_they_are(judge: Judge) -> None:

@@ -118,6 +118,28 @@ def test_cyclegan_moves_every_weight_at_the_learning_rate_of_the_paper(two: Cycl
         assert [key for key in before if (before[key] == after[key]).any()] == []
 
 
+@needs_features
+@pytest.mark.parametrize(("discriminator", "ends"), [("projected", (-1.0, 1.0)), ("unet", (0.0, 1.0))])
+def test_the_judge_of_srgan_sees_the_range_that_it_takes(
+    one: SRGAN, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, discriminator: Any, ends: tuple[float, float]
+) -> None:
+    seen: list[Tensor] = []
+    kind = {"projected": srgan.ProjectedDiscriminator, "unet": srgan.UNetDiscriminator}[discriminator]
+    forward = kind.forward
+
+    def recorded(self: Any, images: Tensor) -> Any:
+        seen.append(images.detach())
+        return forward(self, images)
+
+    for number, colour in enumerate(("black", "white")):
+        Image.new("RGB", (48, 48), colour).save(tmp_path / "hr" / f"{number}.png")
+    (tmp_path / "hr" / "2.png").unlink()
+    monkeypatch.setattr(kind, "forward", recorded)
+    list(run(replace(one, steps=1, gan_steps=1, batch=8, discriminator=discriminator), tmp_path / "out"))
+    _, real, _ = seen  # the fakes, the originals, the fakes again
+    assert {round(float(image.mean()), 3) for image in real} == set(ends)
+
+
 def test_srgan_learns(one: SRGAN, tmp_path: Path) -> None:
     config = replace(one, steps=100, batch=4, patch=10, lr=1e-2)
     pixels = [step.losses["pixel"] for step in run(config, tmp_path / "out")]

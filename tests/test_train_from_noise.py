@@ -80,9 +80,12 @@ def test_init_takes_the_networks_over(npz: str, tmp_path: Path) -> None:
     assert step.saved
     before, after = (read_checkpoint(tmp_path / name / CHECKPOINT) for name in ("first", "second"))
     assert same(before["generator"]["first.weight"], after["generator"]["first.weight"])
+    assert after["ema"]["updates"] == 1  # the average begins anew
 
 
 def test_the_command_says_what_is_wrong(run: Run, npz: str, tmp_path: Path) -> None:
+    ran = run("train", "gan", "--src", npz, "--out", tmp_path / "out", "--device", "cpu", "--batch", "1")
+    assert (ran.code, "Invalid value for '--batch'" in ran.err) == (2, True)
     ran = run("train", "stylegan", "--src", npz, "--out", tmp_path / "out", "--device", "cpu")
     assert (ran.code, "a side of 16 is none of (32, 64, 128, 256); choose a --size" in ran.err) == (1, True)
     ran = run("train", "cgan", "--src", tmp_path / "no.npz", "--out", tmp_path / "out", "--device", "cpu")

@@ -16,7 +16,7 @@ from translate.evaluate.report import Report
 
 Labels = npt.NDArray[np.int64]
 NETWORK = "Classifier"
-HELD_BACK = 5  # one picture of so many, where there is no test set
+HELD_BACK = 5  # one picture of so many of each class, where there is no test set
 ENOUGH = 0.96
 LEAST = 20  # pictures of a set
 
@@ -38,7 +38,7 @@ def evaluate(real: Labelled, fake: Labelled, test: Labelled | None = None, *, se
     Args:
         real: pictures of at least two classes.
         fake: what was made; where it has classes, each must be one of the real ones.
-        test: real pictures that the classifier has not seen; left out, every fifth of `real` is held back.
+        test: real pictures that the classifier has not seen; left out, every fifth of each class is held back.
         seed: of the classifier, and of the choice of pictures.
 
     Raises:
@@ -68,7 +68,7 @@ class Judge:
         if test is not None:
             _require_like(real, test)
         else:
-            held = torch.arange(len(real.pixels)) % HELD_BACK == 0
+            held = _held_back(real.labels)
             real, test = _part(real, ~held), _part(real, held)
         self.classes, self.shape, self.random = real.classes, real.pixels.shape[1:], np.random.default_rng(seed)
         self.network = fit(real.pixels, real.labels, len(real.classes), seed=seed)
@@ -113,6 +113,14 @@ class Judge:
             "precision": precision,
             "recall": recall,
         }
+
+
+def _held_back(labels: Tensor) -> Tensor:
+    """Which of the labelled are not learnt from, (N,) bool: every fifth of each class."""
+    held = torch.zeros(len(labels), dtype=torch.bool)
+    for label in range(int(labels.max()) + 1):
+        held[(labels == label).nonzero().flatten()[::HELD_BACK]] = True
+    return held
 
 
 def _require_like(real: Labelled, test: Labelled) -> None:

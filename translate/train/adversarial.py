@@ -69,6 +69,7 @@ def train(
         state["regulariser"] = regulariser.to(device)
     if init is not None:
         restore(networks | {"ema": ema}, read_checkpoint(Path(init)), Path(init))
+        ema.updates = 0
     checkpoint = Checkpoint(out, asdict(config), networks | state, minutes)
 
     def noise(count: int) -> Tensor:

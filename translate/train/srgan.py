@@ -86,7 +86,8 @@ def train(
             save_sheet(out / "samples.png", [enlarged, ema.network(sample_low), sample_high])
 
     def seen(images: Tensor, draws: Tensor) -> Tensor:
-        return diffaugment(images, draws, (0, 1)) if config.diffaugment else images
+        images = diffaugment(images, draws, (0, 1)) if config.diffaugment else images
+        return 2 * images - 1 if config.discriminator == "projected" else images  # which takes [-1, 1]
 
     weights = {"pixel": config.pixel, "feature": config.feature, "grid": config.grid, "gan": config.adversarial}
     guard = Guard(("judge",), config.gan, config.label_smoothing)

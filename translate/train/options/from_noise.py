@@ -37,6 +37,7 @@ class FromNoise(Adversarial):
 class GAN(FromNoise):
     """Learn to make pictures from noise with two multi-layer perceptrons (arXiv:1406.2661)."""
 
+    batch: Annotated[int, About("Images in a step; batch norm needs two.", 2)] = 64
     width: Width = 128
     discriminator_width: JudgeWidth = 128
 

@@ -10,7 +10,7 @@ from translate.weights import registry
 
 MEANS = {  # of the result's red, green and blue, in steps of 8 bit; measured when the weights were shipped
     "cyclegan-night": (39.8, 43.6, 39.0),
-    "cyclegan-day": (161.1, 161.1, 139.3),
+    "cyclegan-day": (190.8, 187.1, 166.6),
     "cyclegan-zebra": (117.0, 137.0, 121.7),
     "cyclegan-horse": (119.6, 153.0, 143.0),
     "pix2pix-sketch": (51.8, 53.4, 35.5),

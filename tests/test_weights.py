@@ -48,8 +48,10 @@ def test_added_weights_are_listed_and_run(run: Run, tmp_path: Path, photo: Calla
 def test_factors_and_targets_that_several_have_are_named_once(run: Run, tmp_path: Path) -> None:
     (file := tmp_path / "found.pth").write_bytes(checkpoint())
     assert run("weights", "add", file).code == 0
-    with pytest.raises(UnknownModelError, match="for --x2; there are --x4, or name some"):
-        registry.default_for("upscale", scale=2)
+    with pytest.raises(UnknownModelError, match="for ×5; the most is ×4, or name some"):
+        registry.default_for("upscale", scale=5)
+    with pytest.raises(UnknownModelError, match="there are night, day"):
+        registry.default_for("cyclegan", target="dusk")
 
 
 def test_what_is_there_is_not_written_over(run: Run, tmp_path: Path) -> None:

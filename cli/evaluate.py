@@ -149,13 +149,17 @@ def generated(
     from translate.evaluate import generated
     from translate.train.labelled import Pictures, holds_test
 
+    skipped: dict[Path, str] = {}
+
     def labelled(path: Path, test: bool = False) -> generated.Labelled:
         pictures = Pictures(path, size, test=test)
+        skipped.update(pictures.skipped)
         return generated.Labelled(pictures.pixels, pictures.labels, pictures.classes)
 
     test = labelled(real, test=True) if holds_test(real) else None
     report = generated.evaluate(labelled(real), labelled(fake), test, seed=seed)
     report.protocol |= {"real": str(real), "fake": str(fake)}
+    report.skipped |= skipped
     finish(report, json)
 
 

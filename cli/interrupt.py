@@ -13,6 +13,8 @@ saved = False  # whether a training run has something to go on from that it had 
 def say() -> None:
     """The line that an interrupted command ends with."""
     again = "run the same command again to go on"
+    if sys.argv[1:2] in (["sample"], ["evaluate"]):
+        again = "nothing was written"
     if "train" in sys.argv[1:2] and "--resume" not in sys.argv:
         again = "add --resume to the same command to go on" if saved else "nothing was saved yet"
     print(f"translate: interrupted; {again}", file=sys.stderr, flush=True)

@@ -62,7 +62,7 @@ def run(
         plan = frames.plan(sources, options.out, label, options.format, container)
     paths = [registry.find(name)[0] for name in weights]
     if options.frames_out:
-        plan = _apart(plan, options.frames_out, options.out)
+        plan = _apart(plan, options.frames_out, options)
         videos["pictures"] = True
     if options.preview:
         plan = replace(plan, jobs=tuple(job for job in plan.jobs if _is_video(job)))
@@ -108,7 +108,9 @@ def run(
         report.say(f"note: enlarged ×{whole.scale}, and then made smaller, to ×{float(scale):g}")
         ready = engine.Shrunk(whole, Fraction(scale))
     if ready.scale != scale:
-        raise UnknownModelError(f"{weights[-1]} enlarges ×{ready.scale}, not ×{float(scale):g}; choose other weights")
+        raise UnknownModelError(
+            f"{' and '.join(weights)} enlarges ×{ready.scale}, not ×{float(scale):g}; choose other weights"
+        )
     interrupt.check()
     frames.clean({options.frames_out} if options.frames_out else {job.target.parent for job in plan.jobs})
     made_by = {
@@ -131,10 +133,12 @@ def run(
         raise typer.Exit(1)
 
 
-def _apart(plan: frames.Plan, folder: Path, out: Path | None) -> frames.Plan:
+def _apart(plan: frames.Plan, folder: Path, options: Options) -> frames.Plan:
     """The plan to take one video apart into a folder."""
-    if out:
+    if options.out:
         raise InputError("--frames-out makes pictures instead of what --out would name; give only one of the two")
+    if vain := [f"--{name}" for name in ("format", "quality") if getattr(options, name)]:
+        raise InputError(f"--frames-out writes PNGs, and {vain[0]} changes nothing about them; leave it out")
     if len(plan.jobs) != 1 or not formats.is_video(plan.jobs[0].source):
         raise InputError("--frames-out takes apart one video; give one, and no folder")
     if folder.exists() and not folder.is_dir():

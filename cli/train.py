@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import MISSING, fields, replace
 from importlib import import_module
 from itertools import islice
@@ -87,7 +87,7 @@ def _parameter(name: str, hint: Any, default: Any) -> inspect.Parameter:
     """A field of a recipe's options, as Typer wants to see it."""
     kind, about = get_args(hint)
     several = get_origin(kind) is tuple and ... in get_args(kind)
-    limits = {} if about.min is None else {"min": type(about.min)(about.min)}
+    limits = {} if about.min is None else {"min": about.min}
     if about.max is not None:
         limits["max"] = about.max
     annotation: Any = Annotated[list[str] if several else kind, typer.Option(help=about.text, **limits)]
@@ -168,8 +168,12 @@ def _show(steps: "Iterator[Step]", out: Path, resume: bool, tensorboard: bool) -
         raise InputError(f"{out} holds a run already; go on with --resume, or choose another --out")
     sums: dict[str, float] = defaultdict(float)
     count, seconds, line_at = 0, 0.0, time.monotonic()
-    with _writer(out) if tensorboard and is_first() else nullcontext() as writer:
+    scalars = _summary_writer() if tensorboard and is_first() else None
+    with ExitStack() as stack:
+        writer = None
         for step in steps:
+            if scalars and writer is None:  # not before: a start that fails leaves nothing
+                writer = stack.enter_context(scalars(out))
             if across.processes() == 1:  # several would wait for each other for ever
                 interrupt.defer(SAVE)
             count, seconds = count + 1, seconds + step.seconds
@@ -191,9 +195,9 @@ def _show(steps: "Iterator[Step]", out: Path, resume: bool, tensorboard: bool) -
     sys.stdout.flush()
 
 
-def _writer(out: Path) -> Any:
+def _summary_writer() -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise InputError("--tensorboard needs a package: pip install translate-images[train]") from error
-    return SummaryWriter(out)
+    return SummaryWriter

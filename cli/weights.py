@@ -27,7 +27,10 @@ def list_() -> None:
     """List the weights by name, with the command that uses each, and those that can be fetched."""
     for entry in registry.entries().values():
         how = f"--to {entry.target}" if entry.target else f"--x{entry.scale}" if entry.scale > 1 else ""
-        how = entry.name if entry.task == "sample" else how or ("--weights" if entry.folder else "")
+        if entry.task == "sample":
+            how = entry.name
+        elif registry.default_for(entry.task, target=entry.target, scale=entry.scale) is not entry:
+            how = f"--weights {entry.name}"
         typer.echo(f"{entry.name:16} {entry.task + ' ' + how:24} {entry.summary}")
     if names := [
         *(name for name in registry.public() if name not in registry.entries()),
@@ -39,6 +42,8 @@ def list_() -> None:
 @app.command()
 def info(name: Annotated[str, typer.Argument(help="One of `translate weights list`.")]) -> None:
     """Print the model card: data, licence, how it was trained, figures."""
+    if name in measuring.tasks():
+        raise UnknownModelError(f"{name} is for `translate evaluate`; fetch it with: translate weights pull {name}")
     path, entry = registry.find(name)
     if entry is None:
         is_file = "is a file, not one of the listed weights; see them with `translate weights list`"
@@ -130,6 +135,8 @@ def export(
     for out, suffix in outputs:
         if out.suffix != suffix or out.exists():
             raise InputError(f"{out} {'is there already' if out.exists() else f'must end in {suffix}'}")
+        if not out.absolute().parent.is_dir():
+            raise InputError(f"{out} lies in a folder that is not there; make it, or choose another")
     path, _ = registry.find(name)
     from translate import checkpoints
 

@@ -109,18 +109,28 @@ def tune(
                 work = Work(use, device, dtype)
                 with _configs.listen() as asked:
                     work.result()
-                questions = [question for question in asked if question.kernel in use.tuned and question not in seen]
-                seen.update(questions)
-                found: list[Tuned | Failed] = [
-                    search(question, asked[question], work, device, until, seconds) for question in questions
-                ]
             except torch.OutOfMemoryError:
                 continue  # a card this small does not compute this size either
             except Exception as error:
-                if lost(device):
-                    raise
-                found = [Failed(use.tuned, f"{type(error).__name__}: {error}".splitlines()[0])]
-            yield from found
+                yield _failed(use.tuned, error, device)
+                continue
+            for question, default in asked.items():
+                if question.kernel not in use.tuned or question in seen:
+                    continue
+                seen.add(question)
+                try:
+                    found: Tuned | Failed = search(question, default, work, device, until, seconds)
+                except torch.OutOfMemoryError:
+                    continue
+                except Exception as error:
+                    found = _failed((question.kernel,), error, device)
+                yield found
+
+
+def _failed(kernels: tuple[str, ...], error: Exception, device: torch.device) -> Failed:
+    if lost(device):
+        raise error
+    return Failed(kernels, f"{type(error).__name__}: {error}".splitlines()[0])
 
 
 def search(

@@ -127,3 +127,16 @@ def test_the_temperature_is_that_of_the_run(one: SRGAN, tmp_path: Path) -> None:
     list(run(config, tmp_path / "from"))
     list(run(replace(config, temperature=0.7), tmp_path / "out", init=tmp_path / "from" / CHECKPOINT))
     assert read_checkpoint(tmp_path / "out" / CHECKPOINT)["ema"]["network"]["temperature"] == pytest.approx(0.7)
+
+
+def test_weights_may_be_in_a_pt(one: SRGAN, two: CycleGAN, tmp_path: Path) -> None:
+    for config, made, name in ((one, "srresnet", "generator"), (two, "a2b", "a2b")):
+        out = tmp_path / made
+        list(run(replace(config, steps=1), out))
+        weights = checkpoints.load(out / f"{made}.safetensors").network.state_dict()
+        torch.save(weights, tmp_path / "weights.pt")
+        still = replace(config, lr=0, steps=1, seed=5)
+        list(run(still, tmp_path / f"{made}-on", init=tmp_path / "weights.pt"))
+        torch.testing.assert_close(
+            dict(read_checkpoint(tmp_path / f"{made}-on" / CHECKPOINT)[name]), dict(weights), rtol=0, atol=1e-6
+        )

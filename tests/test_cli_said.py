@@ -35,6 +35,8 @@ def test_weights_list_and_info(run: Run) -> None:
         ["tiny-colour", "colourise", "for"],
         ["tiny-restore", "restore", "for"],
     ]
+    ran = run("weights", "export", "tiny-x4", "--safetensors", "no/x.safetensors")
+    assert (ran.code, "no/x.safetensors lies in a folder that is not there" in ran.err) == (2, True)
     ran = run("weights", "info", "tiny-x4")
     assert "# tiny-x4\n\nnothing learnt" in ran.out
     assert "sha256" in ran.out

@@ -215,6 +215,9 @@ def test_scalars_are_there_when_the_run_ends(run: Callable[..., Any], tmp_path: 
     assert run("train", "srgan", "--hr", folder, "--out", out, "--tensorboard", *tiny).code == 0
     events = event_files.EventAccumulator(str(out)).Reload()
     assert [event.step for event in events.Scalars("pixel")] == [1, 2, 3]
+    fails = ("train", "srgan", "--hr", tmp_path / "no", "--out", tmp_path / "none", "--tensorboard", *tiny)
+    assert run(*fails).code == 2
+    assert not (tmp_path / "none").exists()
 
 
 def test_memory_is_shared_by_the_processes_of_one_machine(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -149,6 +149,15 @@ def test_a_header_that_lies(change: dict[str, Any], digits: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["/../../up", "a/b", "a\\b", "..", "", 3])
+def test_a_class_that_leads_elsewhere(name: Any, digits: Path) -> None:
+    network: Any = checkpoints.load_from_noise(digits)
+    network.config |= {"classes": [name, *network.classes[1:]]}
+    save_weights(digits, network)
+    with pytest.raises(CheckpointError, match="after which no file can be named"):
+        checkpoints.load_from_noise(digits)
+
+
 # Latents
 
 

@@ -139,6 +139,15 @@ def test_pictures_of_folders_take_a_size(tmp_path: Path, run: Run) -> None:
     assert "not squares of one size" in run(*arguments).err
     ran = run(*arguments, "--size", 12)
     assert (ran.code, "called what was asked for" in ran.out) == (0, True)
+    for name in ("real/.cache/a.png", "real/.b.png"):  # hidden, so no class and not beside the classes
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("L", (9, 9)).save(tmp_path / name)
+    assert run(*arguments, "--size", 12).code == 0
+    (tmp_path / "fake" / "a" / "broken.png").write_bytes(b"nothing")
+    ran = run(*arguments, "--size", 12, "--json", tmp_path / "out.json")
+    assert ran.code == 1
+    [skipped] = json.loads((tmp_path / "out.json").read_text())["skipped"]
+    assert skipped == str(tmp_path / "fake" / "a" / "broken.png")
 
 
 def test_a_damaged_archive_is_said(tmp_path: Path, run: Run) -> None:

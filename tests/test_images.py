@@ -12,7 +12,7 @@ from image_files import complaint, noise, png, put, save, tiff
 from PIL import Image
 from PIL.TiffImagePlugin import AppendingTiffWriter
 
-from translate import images
+from translate import formats, images
 from translate.errors import InputError
 from translate.images import read
 
@@ -44,14 +44,14 @@ def test_suffixes() -> None:
 
 
 def test_suffix_for() -> None:
-    assert images.suffix_for(Path("a.jpg"), None) == ".jpg"
-    assert images.suffix_for(Path("a.JPEG"), None) == ".JPEG"
-    assert images.suffix_for(Path("a.gif"), None) == images.suffix_for(Path("a.pgm"), None) == ".png"
-    assert images.suffix_for(Path("a.mp4"), None) == ".mp4"
-    assert images.suffix_for(Path("a.jpg"), "png") == images.suffix_for(Path("a.jpg"), ".PNG") == ".png"
+    assert formats.suffix_for(Path("a.jpg"), None) == ".jpg"
+    assert formats.suffix_for(Path("a.JPEG"), None) == ".JPEG"
+    assert formats.suffix_for(Path("a.gif"), None) == formats.suffix_for(Path("a.pgm"), None) == ".png"
+    assert formats.suffix_for(Path("a.mp4"), None) == ".mp4"
+    assert formats.suffix_for(Path("a.jpg"), "png") == formats.suffix_for(Path("a.jpg"), ".PNG") == ".png"
     for wrong in ("gif", "exr"):
         with pytest.raises(InputError, match=f"'{wrong}'.*jpg, png, webp, tif, bmp"):
-            images.suffix_for(Path("a.jpg"), wrong)
+            formats.suffix_for(Path("a.jpg"), wrong)
 
 
 def test_import_leaves_torch_alone() -> None:

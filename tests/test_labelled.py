@@ -27,6 +27,13 @@ def test_an_npz(npz: str) -> None:
     assert ((x[:, 0, 8:].amax((1, 2)) > 0.2) == (labels == 1)).all()
 
 
+@pytest.mark.parametrize("name", ["../up", "a/b", "a\\b", "..", ""])
+def test_a_class_that_no_file_can_be_named_after(tmp_path: Path, name: str) -> None:
+    np.savez(tmp_path / "a.npz", x_train=blobs(4)["x_train"], y_train=np.array([name, "b", name, "b"]))
+    with pytest.raises(TrainingError, match="no file can be named after the class"):
+        Pictures(tmp_path / "a.npz")
+
+
 def test_a_share_of_a_batch_is_part_of_the_whole(npz: str) -> None:
     pictures = Pictures(Path(npz), mirror=True)
     torch.manual_seed(0)

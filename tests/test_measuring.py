@@ -147,6 +147,7 @@ def test_another_or_truncated_file_is_refused(publish: Publish, content: bytes) 
 def test_pulled_and_repaired(run: Run, publish: Publish, server: Server) -> None:
     folder = publish("lpips", {"a.pth": server.content, "b.pth": server.content}, server.url(""), there=False)
     assert "pull NAME`: lpips" in run("weights", "list").out
+    assert "fetch it with: translate weights pull lpips" in run("weights", "info", "lpips").err
     ran = run("weights", "pull", "lpips")
     assert (ran.code, ran.lines) == (0, [f"{folder / name} fetched" for name in ("a.pth", "b.pth")])
     assert measuring.find("lpips") == [folder / "a.pth", folder / "b.pth"]

@@ -163,6 +163,26 @@ def test_a_kernel_that_fails_is_named_and_the_rest_goes_on(
     assert list(json.loads((tmp_path / "a.json").read_text())["kernels"]) == ["quantise"]
 
 
+def test_what_was_measured_is_kept_where_another_kernel_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of one use that asks for two."""
+    search = tune.search
+
+    def half(question: Any, *others: Any) -> Any:
+        if dict(question[2])["channels"] == 4:
+            raise RuntimeError("no such instruction")
+        return search(question, *others)
+
+    monkeypatch.setattr(tune, "search", half)
+
+    def both(x: Tensor, backend: kernels.Backend) -> Tensor:
+        kernels.quantise(x, backend=backend)
+        return kernels.quantise(torch.cat([x, x[:, :1]], 1), backend=backend)
+
+    good, bad = found(Use(both, ((3, 4, 5),), ("quantise",)), fastest_with(tile=128))
+    assert good.blocks["tile"] == 128
+    assert bad == tune.Failed(("quantise",), "RuntimeError: no such instruction")
+
+
 @pytest.mark.usefixtures("card")
 def test_bad_files_are_not_written_over(run: Callable[..., Ran], tmp_path: Path) -> None:
     other = tmp_path / "other.json"

@@ -168,3 +168,48 @@ def test_a_folder_without_pictures_is_an_error_of_usage() -> None:
     Path("none").mkdir()
     with pytest.raises(InputError, match="holds no pictures"):
         Stills(Path("none"), Fraction(25))
+
+
+def test_a_damaged_first_picture_and_times_in_another_encoding(run: Run) -> None:
+    folder = pictures(3)
+    (folder / "timecodes.txt").write_bytes(b"# timestamp format v2\n# caf\xe9\n0\n40\n80\n")
+    assert run(*NIGHT, "frames", "--video-out", "a.mp4").code == 0
+    assert len(times("a.mp4")) == 3
+    (folder / "8.png").write_bytes(b"no picture")
+    ran = run(*NIGHT, "frames", "--video-out", "b.mp4", "--fps", "25")
+    assert ran.code == 1
+    assert "8.png: holds no image" in ran.failures[0]
+
+
+def test_taking_apart_refuses_what_would_change_nothing(run: Run) -> None:
+    film()
+    ran = run(*NIGHT, "drive.mp4", "--frames-out", "apart", "--format", "jpg")
+    assert (ran.code, "--frames-out writes PNGs, and --format changes nothing about them" in ran.err) == (2, True)
+
+
+def test_a_look_at_a_film_that_does_not_say_how_long_it_is(run: Run) -> None:
+    """As browsers record them: only its beginning can be shown."""
+    with av.open("live.mkv", "w", options={"live": "1"}) as out:
+        stream = out.add_stream("libx264", 25, {"preset": "ultrafast"}, width=48, height=32, pix_fmt="yuv420p")
+        for n in range(20):
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(np.full((32, 48, 3), 10 * n, np.uint8), "rgb24")))
+        out.mux(stream.encode(None))
+    with av.open("live.mkv") as source:
+        assert source.duration is None
+    ran = run(*NIGHT, "live.mkv", "--preview", "4")
+    assert ran.code == 0
+    assert "1 moments before and after" in ran.out
+    assert "it does not say how long it is" in ran.out
+
+
+def test_segments_are_synced_through_what_may_be_written(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows refuses to sync a file that is open for reading only."""
+    real = os.fsync
+
+    def fsync(file: int) -> None:
+        os.write(file, b"")  # fails where it may not be written
+        real(file)
+
+    film()
+    monkeypatch.setattr(os, "fsync", fsync)
+    assert run(*NIGHT, "drive.mp4").code == 0

@@ -39,7 +39,7 @@ def test_added_weights_are_listed_and_run(run: Run, tmp_path: Path, photo: Calla
     assert entry.source_sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
     assert sorted(path.name for path in registry.own_folder().iterdir()) == ["mine.safetensors", "mine.toml"]
     assert torch.equal(load(entry.path).network.head.weight, load(file).network.head.weight)  # exactly
-    assert "mine " in run("weights", "list").out
+    assert "upscale --weights mine" in run("weights", "list").out  # as --x4 takes others
     assert str(file) in run("weights", "info", "mine").out
     assert run("upscale", photo(tmp_path / "a.png"), "--weights", "mine", "--out", tmp_path / "o.png").code == 0
     assert (tmp_path / "o.png").is_file()

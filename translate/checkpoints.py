@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from translate.errors import CheckpointError
+from translate.formats import nameable
 from translate.models import ARCHITECTURES, FROM_NOISE, Architecture, Model
 from translate.models import other as others
 from translate.models.keys import joined, split
@@ -91,6 +92,9 @@ def load_from_noise(path: str | Path) -> nn.Module:
         raise CheckpointError(f"{path.name} is spoilt: its header and its tensors do not fit together") from None
     except CheckpointError as error:
         raise CheckpointError(f"{path.name} {error}") from None
+    for name in getattr(network, "classes", ()):
+        if not nameable(name):
+            raise CheckpointError(f"{path.name} has a class {name!r}, after which no file can be named")
     return network.eval().requires_grad_(False)
 
 

@@ -50,6 +50,11 @@ def is_video(path: str | Path) -> bool:
     return Path(path).suffix.lower() in VIDEOS
 
 
+def nameable(text: object) -> bool:
+    """Whether a text can be a part of a file's name, and no way to another folder."""
+    return isinstance(text, str) and text not in ("", ".", "..") and not set(text) & {"/", "\\", "\0"}
+
+
 def is_image(path: str | Path) -> bool:
     """Whether the suffix is one of an image that can be read, in either case."""
     return Path(path).suffix.lower() in BY_SUFFIX

@@ -39,7 +39,8 @@ def can_tile(model: Model) -> bool:
 def budget(device: str) -> int:
     """Bytes that one step may take."""
     if device.startswith("cuda"):
-        return int(torch.cuda.mem_get_info(device)[0] * 0.8)
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # by torch, to be used again
+        return int((torch.cuda.mem_get_info(device)[0] + kept) * 0.8)
     free = available_bytes()
     return MOST if free is None else min(MOST, free // 2)
 

@@ -23,6 +23,6 @@ def save_weights(path: Path, network: nn.Module, dtype: torch.dtype = torch.floa
     about = {"network": type(network).__name__} | getattr(network, "config", {})
     # One entry, as safetensors writes several in random order.
     data = save(tensors, {"translate": json.dumps(about, sort_keys=True)})
-    temporary = path.with_suffix(".part")
+    temporary = path.with_name(f".{path.name}.part")
     temporary.write_bytes(data)
     temporary.replace(path)

@@ -6,7 +6,7 @@ embedded thumbnails. 16-bit RGB of a PPM is read as 8 bit; 16-bit grey with alph
 what a format cannot hold.
 """
 
-from translate.formats import DEFAULT_MAX_PIXELS, is_image, suffix_for
+from translate.formats import DEFAULT_MAX_PIXELS, is_image
 from translate.images.decode import read
 from translate.images.encode import by_rows, lost, write, write_strips
 from translate.images.picture import Picture
@@ -18,7 +18,6 @@ __all__ = [
     "is_image",
     "lost",
     "read",
-    "suffix_for",
     "write",
     "write_strips",
 ]

@@ -22,12 +22,12 @@ class Smoothing:
     makes one pass with a batch of one, or several where one fails and is tried again: only what the last of them has
     found counts, once the frame is accepted.
 
-    Args:
-        kept: from an earlier `kept`, to go on from there; none at a beginning and after a cut.
+    Attributes:
+        kept: the statistics of each network, in the order in which they work; to be set to go on from earlier ones.
     """
 
-    def __init__(self, kept: tuple[tuple[Statistics, ...], ...] = ()) -> None:
-        self.kept = kept  # of each network, in the order in which they work
+    def __init__(self) -> None:
+        self.kept: tuple[tuple[Statistics, ...], ...] = ()
         self._found: dict[int, list[Statistics]] = {}
         self._now = 0  # whose pass it is
 

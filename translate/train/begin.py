@@ -10,7 +10,14 @@ from translate.errors import InputError
 from translate.train.state import Ema, read_checkpoint, restore
 from translate.weights import registry
 
-RUN = ".pt"  # how the file of a run ends; the names of weights, .safetensors and .pth are weights
+RUN = ".pt"  # how the file of a run ends
+
+
+def saved_run(init: str | Path) -> dict[str, Any] | None:
+    """What the checkpoint.pt of a run holds; None for weights, which may be in a .pt as well."""
+    path = Path(init)
+    saved = read_checkpoint(path) if path.suffix == RUN else {}
+    return saved if isinstance(saved, dict) and any(key.startswith("ema") for key in saved) else None
 
 
 def begin_with(init: str | Path, network: nn.Module, average: Ema) -> dict[str, Any]:
@@ -29,12 +36,11 @@ def begin_with(init: str | Path, network: nn.Module, average: Ema) -> dict[str, 
         TrainingError: the checkpoint cannot be read, or is one of another network.
         CheckpointError: the weights cannot be read.
     """
-    path, _ = registry.find(str(init))
-    saved = {}
-    if path.suffix == RUN:
-        saved = read_checkpoint(path)
-        restore({"ema": average}, saved, path)
+    saved = saved_run(init)
+    if saved is not None:
+        restore({"ema": average}, saved, Path(init))
     else:
+        path, _ = registry.find(str(init))
         found = checkpoints.load(path).network
         if type(found) is not type(network) or _sizes(found) != _sizes(network):
             raise InputError(
@@ -44,7 +50,7 @@ def begin_with(init: str | Path, network: nn.Module, average: Ema) -> dict[str, 
         average.network.load_state_dict(found.state_dict())
     network.load_state_dict(average.network.state_dict())
     average.updates = 0
-    return saved
+    return saved or {}
 
 
 def _sizes(network: nn.Module) -> dict[str, tuple[int, ...]]:

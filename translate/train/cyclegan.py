@@ -19,14 +19,14 @@ from translate.models.pretrained import PretrainedGenerator
 from translate.train import distributed
 from translate.train.accumulate import backward, passes
 from translate.train.augment import DRAWS, diffaugment
-from translate.train.begin import RUN, begin_with
+from translate.train.begin import begin_with, saved_run
 from translate.train.data import Crops
 from translate.train.guard import Guard
 from translate.train.losses import changed, discriminator_loss, generator_loss, penalty, photorealism
 from translate.train.options import CycleGAN
 from translate.train.projected import ProjectedDiscriminator
 from translate.train.sheet import save_sheet
-from translate.train.state import Checkpoint, Ema, ImagePool, Step, read_checkpoint, restore
+from translate.train.state import Checkpoint, Ema, ImagePool, Step, restore
 from translate.train.taught import taught
 from translate.weights.files import save_weights
 
@@ -79,10 +79,9 @@ def train(
     networks = {"a2b": a2b, "b2a": b2a, "judge_a": judge_a, "judge_b": judge_b}
     state = {"ema_a2b": ema_a2b, "ema_b2a": ema_b2a, "optimise_g": optimise_g, "optimise_d": optimise_d}
     pools = {"pool_a": pool_a, "pool_b": pool_b}
-    if init is not None and Path(init).suffix != RUN:
+    if init is not None and (saved := saved_run(init)) is None:
         begin_with(init, a2b, ema_a2b)
-    elif init is not None:
-        saved = read_checkpoint(Path(init))
+    elif init is not None and saved is not None:
         restore(networks, saved, Path(init))
         ema_a2b.network.load_state_dict(saved["ema_a2b"]["network"])
         ema_b2a.network.load_state_dict(saved["ema_b2a"]["network"])

@@ -35,6 +35,7 @@ class Images(Generic[Sample]):
 
     Attributes:
         shapes: of the samples; of the first array, where one has several.
+        skipped: the files that could not be used, with the reason.
 
     Raises:
         TrainingError: too few images are left, or later: one has changed or cannot be read any more.
@@ -42,6 +43,7 @@ class Images(Generic[Sample]):
 
     def __init__(self, paths: list[Path], read: Callable[[Path], Sample], where: str) -> None:
         self.read, self.paths, self.shapes = read, list[Path](), list[tuple[int, ...]]()
+        self.skipped: dict[Path, str] = {}
         self._kept: list[Sample] = []
         room, kept, every = memory(), 0, 0  # bytes
         for path in paths:
@@ -49,6 +51,7 @@ class Images(Generic[Sample]):
                 sample = read(path)
             except ImageError as error:
                 log.warning("skipped %s: %s", path, error)
+                self.skipped[path] = str(error)
                 continue
             self.paths.append(path)
             self.shapes.append(_arrays(sample)[0].shape)
@@ -99,15 +102,20 @@ def load_folders(folders: list[Path], prepare: Callable[[Pixels], Sample]) -> Im
     return Images(paths, lambda path: prepare(read_rgb(path)), where)
 
 
+def hidden(path: Path, folder: Path) -> bool:
+    """Whether the path, or a folder on the way to it from `folder`, has a name that begins with a dot."""
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)
+
+
 def files_in(folder: Path) -> list[Path]:
-    """The image files below a folder, sorted.
+    """The image files below a folder, sorted; names that begin with a dot are left out.
 
     Raises:
         InputError: there is no such folder, or no image in it.
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder")
-    found = sorted(path for path in folder.rglob("*") if images.is_image(path))
+    found = sorted(path for path in folder.rglob("*") if images.is_image(path) and not hidden(path, folder))
     if not found:
         raise InputError(f"{folder} holds no images")
     return found

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from translate.errors import InputError, TrainingError
+from translate.formats import nameable
 from translate.images import is_image
 from translate.train.data import Share, shrink
-from translate.train.files import Pixels, load_folders
+from translate.train.files import Pixels, hidden, load_folders
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ class Pictures:
         pixels: (N, C, size, size) bytes.
         labels: (N,), indices into `classes`; all 0 where there are none.
         classes: names, in sorted order; empty where there are no labels.
+        skipped: the files that could not be used, with the reason.
 
     Raises:
         InputError: there is nothing to read.
@@ -47,12 +49,13 @@ class Pictures:
     """
 
     def __init__(self, source: Path, size: int | None = None, *, mirror: bool = False, test: bool = False) -> None:
+        self.skipped: dict[Path, str] = {}
         if source.suffix.lower() == ".npz":
             pictures, labels, self.classes = _from_npz(
                 source, TEST_IMAGES if test else IMAGES, TEST_LABELS if test else LABELS
             )
         else:
-            pictures, labels, self.classes = _from_folder(source, size)
+            pictures, labels, self.classes = _from_folder(source, size, self.skipped)
         sides = {picture.shape[:2] for picture in pictures}
         if size is None:
             h, w = sides.pop()
@@ -86,27 +89,31 @@ def _square(picture: Pixels, size: int) -> Pixels:
     return picture[top : top + size, left : left + size]
 
 
-def _from_folder(folder: Path, size: int | None) -> tuple[list[Pixels], npt.NDArray[np.int64], tuple[str, ...]]:
+def _from_folder(
+    folder: Path, size: int | None, skipped: dict[Path, str]
+) -> tuple[list[Pixels], npt.NDArray[np.int64], tuple[str, ...]]:
     if not folder.is_dir():
         raise InputError(f"{folder} is neither a folder nor an .npz file")
 
     def prepare(pixels: Pixels) -> Pixels:
         return pixels if size is None else _square(pixels, size)
 
-    classes = sorted(path for path in folder.iterdir() if path.is_dir() and any(map(is_image, path.rglob("*"))))
-    loose = [path.name for path in folder.iterdir() if is_image(path)]
+    there = [path for path in folder.rglob("*") if is_image(path) and not hidden(path, folder)]
+    classes = sorted({folder / path.relative_to(folder).parts[0] for path in there if path.parent != folder})
+    loose = [path.name for path in there if path.parent == folder]
     if not classes:
-        pictures = _all_of(folder, prepare)
+        pictures = _all_of(folder, prepare, skipped)
         return pictures, np.zeros(len(pictures), np.int64), ()
     if loose:
         raise TrainingError(f"{folder} holds folders, one a class, and {loose[0]} beside them; move it into one")
-    found = [_all_of(path, prepare) for path in classes]
+    found = [_all_of(path, prepare, skipped) for path in classes]
     labels = np.repeat(np.arange(len(classes)), [len(pictures) for pictures in found])
     return [picture for pictures in found for picture in pictures], labels, tuple(path.name for path in classes)
 
 
-def _all_of(folder: Path, prepare: Callable[[Pixels], Pixels]) -> list[Pixels]:
+def _all_of(folder: Path, prepare: Callable[[Pixels], Pixels], skipped: dict[Path, str]) -> list[Pixels]:
     pictures = load_folders([folder], prepare)
+    skipped |= pictures.skipped
     if not pictures.all_kept:
         raise TrainingError(f"{folder}: {len(pictures)} pictures do not fit into memory; choose a smaller --size")
     return list(pictures)
@@ -136,7 +143,10 @@ def _from_npz(
             f"{path}: there are {len(x)} images, but labels of {y.shape} {y.dtype}; one number or word each is needed"
         )
     names, indices = np.unique(y, return_inverse=True)
-    return pictures, indices.astype(np.int64), tuple(str(name) for name in names)
+    classes = tuple(str(name) for name in names)
+    if wrong := [name for name in classes if not nameable(name)]:
+        raise TrainingError(f"{path}: no file can be named after the class {wrong[0]!r}; call it something else")
+    return pictures, indices.astype(np.int64), classes
 
 
 def _array(path: Path, names: tuple[str, ...]) -> npt.NDArray[np.generic] | None:

@@ -73,7 +73,7 @@ def train(
     sample_low, sample_high = (batch.to(device) for batch in patches.batch(6))
     if resume:
         _require_forwards(config, checkpoint.path)
-    start = checkpoint.load() if resume else 0
+    start = checkpoint.load(new=("judge", "optimise_d")) if resume else 0
     pixel_steps = config.steps - config.gan_steps
     autocast = torch.autocast(device.type, PRECISIONS[config.precision], enabled=config.precision != "fp32")
 

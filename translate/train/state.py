@@ -4,6 +4,7 @@ import logging
 import math
 import threading
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,8 +145,12 @@ class Checkpoint:
     def _device(self) -> torch.device:
         return torch.device(self.config.get("device", "cpu"))
 
-    def load(self) -> int:
-        """Put the saved state back and return the number of steps that it has behind it."""
+    def load(self, new: Collection[str] = ()) -> int:
+        """Put the saved state back and return the number of steps that it has behind it.
+
+        Args:
+            new: parts that begin only now if there is nothing of them.
+        """
         state = read_checkpoint(self.path)
         saved = state.get("config", {})
         for name, value in self.config.items():
@@ -154,7 +159,7 @@ class Checkpoint:
                     f"{self.path} was made with {name}={saved.get(name)}, not {value}; "
                     "resume with the options that it was started with"
                 )
-        restore(self.parts, state, self.path)
+        restore({name: part for name, part in self.parts.items() if name in state or name not in new}, state, self.path)
         torch.set_rng_state(state["random"])
         if "random_cuda" in state and (device := self._device()).type == "cuda":
             torch.cuda.set_rng_state(state["random_cuda"], device)

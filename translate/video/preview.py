@@ -43,13 +43,17 @@ def run(translator: Ready, job: Job, video: Video | Stills, options: Options) ->
     target.parent.mkdir(parents=True, exist_ok=True)
     images.write(target, Picture(np.concatenate(rows)[:-GAP]))
     message = f"{len(rows)} moments before and after are in {shown(target)}; leave --preview out for the video"
+    if len(rows) < (options.preview or 1) and not video.seconds:
+        message += " (it does not say how long it is, so only its beginning is shown)"
     yield Done(job.source, target, "done", message, time.perf_counter() - began)
 
 
 def _moments(video: Video | Stills, options: Options) -> Iterator[Frame]:
     """The frame at the middle of each of so many equal parts, as far as there is one."""
     start, count = options.start or 0.0, options.preview or 1
-    span = min(options.end or video.seconds, video.seconds) - start  # seconds is 0 where the file does not say
+    span = min(options.end or video.seconds, video.seconds) - start
+    if not video.seconds:  # the file does not say, as browsers' recordings do not
+        span, count = 0.0, 1
     for n in range(count):
         frames = video.frames(start + max(span, 0) * (n + 0.5) / count, options.end)
         yield from itertools.islice(frames, 1)

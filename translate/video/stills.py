@@ -15,6 +15,7 @@ import numpy as np
 from translate import formats, images
 from translate.errors import ImageError, InputError, VideoError
 from translate.frames import shown
+from translate.images import Picture
 from translate.video.colour import Colour
 from translate.video.options import TIMES
 from translate.video.read import ANY_RATE, Frame, exact
@@ -47,7 +48,7 @@ class Stills:
         span = self.times[-1] - self.times[0]
         rate = Fraction(len(self.times) - 1) / (span * self.time_base) if span else fps or ANY_RATE
         self.rate = rate.limit_denominator(1001) if 1 <= rate <= 500 else ANY_RATE
-        first = images.read(self.paths[0])
+        first = self._read(0)
         self.size: tuple[int, int] = first.pixels.shape[1], first.pixels.shape[0]
         self.bits = 10 if first.pixels.dtype == np.uint16 else 8
         self.colour, self.chroma, self.aspect, self.origin = Colour(1, False, 1, 1), "420", Fraction(1), Fraction(0)
@@ -86,10 +87,7 @@ class Stills:
     ) -> Iterator[Frame]:
         """The frames from `start` on and before `end`, in seconds, without the first `skip`; `last` is not needed."""
         for number in self._between(start, end)[skip:]:
-            try:
-                picture = images.read(self.paths[number])
-            except ImageError as error:
-                raise VideoError(f"{self.paths[number].name}: {error}") from error
+            picture = self._read(number)
             height, width = picture.pixels.shape[:2]
             if picture.alpha is not None:
                 self.notes["its transparency is not kept"] = None
@@ -101,6 +99,12 @@ class Stills:
                 picture = replace(picture, pixels=scaled)
             self.given += 1
             yield Frame(picture, self.times[number], self._duration(number), 0)
+
+    def _read(self, number: int) -> Picture:
+        try:
+            return images.read(self.paths[number])
+        except ImageError as error:
+            raise VideoError(f"{self.paths[number].name}: {error}") from error
 
     def _duration(self, number: int) -> int:
         after = min(number + 1, len(self.times) - 1)
@@ -114,7 +118,7 @@ class Stills:
     def _of_file(self, path: Path) -> tuple[Fraction, list[int]]:
         """Time base and times of a "timestamp format v2": milliseconds, one line a frame."""
         try:
-            lines = [line.strip() for line in path.read_text().splitlines()]
+            lines = [line.strip() for line in path.read_text(encoding="utf-8", errors="replace").splitlines()]
         except OSError as error:
             raise InputError(f"{shown(path)} is missing; say how many frames a second with --fps") from error
         base = next((line.removeprefix("# time base ") for line in lines if line.startswith("# time base ")), _FINE)

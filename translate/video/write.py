@@ -142,7 +142,7 @@ class Segment:
         """Write what the encoder still holds, and everything to the disk."""
         self._mux(None)
         self.container.close()
-        with Path(self.container.name).open("rb") as file:
+        with Path(self.container.name).open("r+b") as file:  # Windows syncs only what may be written
             os.fsync(file.fileno())
 
     def _mux(self, frame: Any) -> None:

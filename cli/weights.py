@@ -31,7 +31,7 @@ def list_() -> None:
             how = entry.name
         elif registry.default_for(entry.task, target=entry.target, scale=entry.scale) is not entry:
             how = f"--weights {entry.name}"
-        typer.echo(f"{entry.name:16} {entry.task + ' ' + how:24} {entry.summary}")
+        typer.echo(f"{entry.name:16} {entry.task + ' ' + how:34} {entry.summary}")
     if names := [
         *(name for name in registry.public() if name not in registry.entries()),
         *filter(measuring.missing, measuring.tasks()),

@@ -63,8 +63,8 @@ def test_the_norm_differentiated_twice(triton_device: str, backend: kernels.Back
 
 
 def test_the_norm_in_half_precision_and_without_parameters(triton_device: str, backend: kernels.Backend) -> None:
-    x = values(triton_device)[0].detach().half()
-    y, expected = (kernels.instance_norm(x, **OPTIONS, backend=backend), plain_instance_norm(x.double(), **OPTIONS))
+    x = normal(2, 3, 6, 7).to(triton_device).half()
+    y, expected = kernels.instance_norm(x, **OPTIONS, backend=backend), plain_instance_norm(x.double(), **OPTIONS)
     torch.testing.assert_close(y.double(), expected, rtol=2e-3, atol=2e-3)
 
 

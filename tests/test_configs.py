@@ -55,6 +55,12 @@ def test_the_nearest_shape_of_the_same_kind_counts(own: Any) -> None:
     assert _configs.blocks("other", x, "32 bit", DEFAULT, channels=64, pixels=4096) == DEFAULT
 
 
+def test_a_record_counts_up_to_three_doublings_away(own: Any) -> None:
+    own({"kernels": {"op": [record(256)]}})
+    assert ask(64, 8 * 4096)["tile"] == ask(128, 1024)["tile"] == 256
+    assert ask(64, 16 * 4096) == ask(256, 1024) == DEFAULT
+
+
 def test_the_user_s_own_file_wins(own: Any) -> None:
     own({"kernels": {"op": [record(256)]}}, shipped=True)
     assert ask(64, 4096)["tile"] == 256

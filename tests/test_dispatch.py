@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -45,6 +47,17 @@ def test_what_is_in_the_way_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_dispatch, "_has_triton", False)
     with pytest.raises(ValueError, match="Triton is not installed"):
         _dispatch.choose("op", "triton", (x,))
+
+
+def test_a_gpu_that_is_too_old_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.version, "hip", None)
+    monkeypatch.setattr(_dispatch, "_has_triton", True)
+    on_gpu: Any = SimpleNamespace(device=torch.device("cuda"), dtype=torch.float32)
+    obstacles = []
+    for capability in ((7, 5), (8, 0), (9, 0)):
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _, found=capability: found)
+        obstacles.append(_dispatch._obstacle([on_gpu], cpu=False))
+    assert obstacles == ["the GPU's compute capability is 7.5, below 8.0", None, None]
 
 
 @pytest.mark.parametrize("backend", ["auto", "triton", "reference"])

@@ -41,7 +41,7 @@ def test_bias_leaky_relu_is_differentiable_twice(triton_device: str) -> None:
     x, bias = (normal(*shape).float().to(triton_device).requires_grad_() for shape in ((2, 3, 4, 5), (3,)))
 
     def penalty(backend: kernels.Backend) -> tuple[Tensor, ...]:
-        y = kernels.bias_leaky_relu(x, bias, backend=backend)
+        y = kernels.bias_leaky_relu(x, bias, slope=0.3, gain=1.5, backend=backend)
         (grad,) = torch.autograd.grad(y.pow(3).sum(), x, create_graph=True)
         return torch.autograd.grad(grad.square().sum(), (x, bias))
 

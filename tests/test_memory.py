@@ -1,6 +1,7 @@
 """How large a part of a picture is worked on at once, in numbers."""
 
 import pytest
+import torch
 from torch import nn
 
 from translate import memory
@@ -32,3 +33,11 @@ def test_a_band_has_room_for_the_rows_beside_it(pixels: int, side: int) -> None:
     """A band is as wide as the picture."""
     assert memory.tile_side(model(None), 4, (1, 3000, 1000), pixels * COST) == side
     assert memory.tile_side(model(None), 4, (1, pixels // 1000, 1000), pixels * COST) is None
+
+
+def test_what_torch_holds_of_a_gpu_and_does_not_use_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the first large picture would leave less room for the second."""
+    told = {"mem_get_info": (100, 900), "memory_reserved": 700, "memory_allocated": 200}
+    for name, value in told.items():
+        monkeypatch.setattr(torch.cuda, name, lambda *_, value=value: value)
+    assert memory.budget("cuda:0") == 480  # 0.8 of 100 + 700 - 200

@@ -118,6 +118,12 @@ def test_interrupted_training_saves_and_goes_on(run: Run, photos: Path, monkeypa
     assert Path("run", "srresnet.safetensors").read_bytes() == (whole / "srresnet.safetensors").read_bytes()
 
 
+def test_what_keeps_nothing_when_it_is_interrupted_says_so(run: Run, monkeypatch: Any) -> None:
+    monkeypatch.setattr("translate.cli.sample.registry.find", lambda *_: signal.raise_signal(signal.SIGINT))
+    ran = run("sample", "cgan-digits", "--n", "1", "--out", "out")
+    assert (ran.code, ran.err) == (130, "translate: interrupted; nothing was written\n")
+
+
 @pytest.mark.parametrize(("number", "times", "said"), [(1, 1, ""), (2, 2, SAVING)])
 def test_training_interrupted_at_once(
     run: Run, photos: Path, monkeypatch: Any, number: int, times: int, said: str

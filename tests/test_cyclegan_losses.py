@@ -96,3 +96,13 @@ def test_cyclegan_calls_the_photographs_real(still: Still, tmp_path: Path, monke
     fake_a, fake_b = made(still, tmp_path / "out")
     for call, expected in zip(calls, ((still.a, fake_a), (still.b, fake_b)), strict=True):
         torch.testing.assert_close(call, expected)
+
+
+def test_each_judge_has_a_pool_of_the_fakes_of_its_kind(still: Still, tmp_path: Path) -> None:
+    list(run(replace(still.config, steps=6, pool=2), tmp_path / "out"))
+    saved = read_checkpoint(tmp_path / "out" / CHECKPOINT)
+    for pool, fake in zip(("pool_a", "pool_b"), made(still, tmp_path / "out"), strict=True):
+        images = saved[pool]["images"]
+        assert len(images) == 2
+        for image in images:
+            torch.testing.assert_close(image, fake[0])

@@ -87,7 +87,8 @@ class Colours(nn.Module):
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folders, "SHORT_SIDE", 16)
-    kind = unpaired.KINDS["efficientnet-lite0"]._replace(network=Colours)
+    colours: Any = Colours
+    kind = unpaired.KINDS["efficientnet-lite0"]._replace(network=colours)
     monkeypatch.setitem(unpaired.KINDS, "efficientnet-lite0", kind)
     monkeypatch.setattr(domain, "FeatureNetwork", Colours)
 

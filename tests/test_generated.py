@@ -15,6 +15,7 @@ from translate.errors import EvaluationError
 from translate.evaluate import generated
 from translate.evaluate.classifier import classify, fit
 from translate.evaluate.generated import Judge, Labelled, evaluate
+from translate.evaluate.report import Report
 
 Run = Callable[..., Any]
 
@@ -131,11 +132,16 @@ def test_the_command(run: Run, tmp_path: Path) -> None:
 
 def test_pictures_set_apart_for_tests_are_used(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train, test = squares(60), squares(25, seed=1)
-    arrays = {"x_test": test.pixels[:, 0].numpy(), "y_test": test.labels.numpy()}
+    arrays: dict[str, Any] = {"x_test": test.pixels[:, 0].numpy(), "y_test": test.labels.numpy()}
     np.savez(tmp_path / "real.npz", x_train=train.pixels[:, 0].numpy(), y_train=train.labels.numpy(), **arrays)
     given: list[Labelled] = []
     monkeypatch.setattr(generated, "fit", partial(fit, epochs=1))
-    monkeypatch.setattr(generated, "evaluate", lambda *sets, **o: given.extend(sets) or evaluate(*sets, **o))
+
+    def noted(*sets: Labelled, seed: int) -> Report:
+        given.extend(sets)
+        return evaluate(*sets, seed=seed)
+
+    monkeypatch.setattr(generated, "evaluate", noted)
     ran = run("evaluate", "generated", "--real", tmp_path / "real.npz", "--fake", tmp_path / "real.npz")
     assert ran.code == 0, ran.err
     for found, expected in zip(given, (train, train, test), strict=True):

@@ -111,6 +111,25 @@ def test_feature_loss_grows_with_the_damage(network: FeatureNetwork) -> None:
 
 
 @needs_weights
+def test_feature_loss_counts_four_taps_alike(network: FeatureNetwork) -> None:
+    real, fake = (torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1))
+    each = []
+    for a, b in zip(network(fake, (0, 1, 2, 3)), network(real, (0, 1, 2, 3)), strict=True):
+        each.append(((a - b).abs().mean((1, 2, 3)) / b.abs().mean((1, 2, 3))).mean())
+    assert len({round(float(one), 3) for one in each}) == 4
+    torch.testing.assert_close(network.feature_loss(fake, real), torch.stack(each).mean())
+    torch.testing.assert_close(network.feature_loss(fake, real, [1]), each[1])
+
+
+@needs_weights
+def test_embedding_is_cut_off_at_0_and_6() -> None:
+    network, biases = FeatureNetwork(), torch.linspace(-3, 9, 1280)
+    network.head.weight.zero_()
+    network.head.bias.copy_(biases)  # type: ignore[union-attr]
+    torch.testing.assert_close(network.embed(torch.rand(1, 3, 32, 32))[0], biases.clamp(0, 6))
+
+
+@needs_weights
 def test_gradients_reach_the_fake_picture_only(network: FeatureNetwork) -> None:
     fake, real = (torch.rand(1, 3, 64, 64, requires_grad=True) for _ in range(2))
     network.feature_loss(fake, real).backward()  # type: ignore[no-untyped-call]

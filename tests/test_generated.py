@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from translate.errors import EvaluationError
 from translate.evaluate import generated
 from translate.evaluate.classifier import classify, fit
 from translate.evaluate.generated import Judge, Labelled, evaluate
+from translate.evaluate.report import Report
 
 Run = Callable[..., Any]
 
@@ -82,6 +84,34 @@ def test_wrong_labels_and_missing_classes_are_seen(judge: Judge) -> None:
     assert only["FD-Classifier"].value > 5 * every["FD-Classifier"].value
 
 
+@pytest.mark.parametrize(("fakes", "count"), [(30, 30), (90, 60)])
+def test_distances_are_those_of_equal_numbers(
+    judge: Judge, monkeypatch: pytest.MonkeyPatch, fakes: int, count: int
+) -> None:
+    """There are 60 real pictures to compare with."""
+    compared: dict[str, list[tuple[int, int]]] = {}
+    for name in ("frechet_interval", "kernel_distance", "precision_recall"):
+        measure, seen = getattr(generated, name), compared.setdefault(name, [])
+        monkeypatch.setattr(generated, name, lambda a, b, f=measure, s=seen: s.append((len(a), len(b))) or f(a, b))
+    judge.measure(squares(fakes, seed=2))
+    judge.of_real(fakes)
+    assert list(compared.values()) == [[(count, count)] * 2] * 3
+
+
+def test_the_seed_decides_on_the_classifier_and_the_choice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generated, "fit", partial(fit, epochs=1))
+    real, fake = squares(100), squares(30, seed=2)
+    first, again, other = (Judge(real, seed=seed) for seed in (3, 3, 4))
+    assert np.array_equal(first.unseen, again.unseen)
+    assert not np.array_equal(first.unseen, other.unseen)
+    orders = [judge.random.permutation(20).tolist() for judge in (first, again, other)]
+    assert orders[0] == orders[1] != orders[2]
+    reports = [evaluate(real, fake, seed=seed) for seed in (3, 3, 4)]
+    distances = [report.results["fake"]["FD-Classifier"].value for report in reports]
+    assert distances[0] == distances[1] != distances[2]
+    assert [report.protocol["seed"] for report in reports] == [3, 3, 4]
+
+
 @pytest.mark.parametrize(
     ("real", "fake", "said"),
     [
@@ -106,12 +136,32 @@ def test_the_command(run: Run, tmp_path: Path) -> None:
         np.savez(tmp_path / f"{name}.npz", x=part.pixels[:, 0].numpy(), y=part.labels.numpy())
     ran = run(
         *("evaluate", "generated", "--real", tmp_path / "real.npz", "--fake", tmp_path / "fake.npz"),
-        *("--json", tmp_path / "out.json"),
+        *("--seed", 5, "--json", tmp_path / "out.json"),
     )
     assert (ran.code, "called what was asked for" in ran.out) == (0, True)
     report = json.loads((tmp_path / "out.json").read_text())
     assert set(report["results"]["fake"]) >= {"as_asked", "precision", "recall", "FD-Classifier", "KD-Classifier"}
     assert report["protocol"]["shares"].keys() == {"0", "1", "2"}
+    assert report["protocol"]["seed"] == 5
+
+
+def test_pictures_set_apart_for_tests_are_used(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train, test = squares(60), squares(25, seed=1)
+    arrays: dict[str, Any] = {"x_test": test.pixels[:, 0].numpy(), "y_test": test.labels.numpy()}
+    np.savez(tmp_path / "real.npz", x_train=train.pixels[:, 0].numpy(), y_train=train.labels.numpy(), **arrays)
+    given: list[Labelled] = []
+    monkeypatch.setattr(generated, "fit", partial(fit, epochs=1))
+
+    def noted(*sets: Labelled, seed: int) -> Report:
+        given.extend(sets)
+        return evaluate(*sets, seed=seed)
+
+    monkeypatch.setattr(generated, "evaluate", noted)
+    ran = run("evaluate", "generated", "--real", tmp_path / "real.npz", "--fake", tmp_path / "real.npz")
+    assert ran.code == 0, ran.err
+    for found, expected in zip(given, (train, train, test), strict=True):
+        assert torch.equal(found.pixels, expected.pixels)
+        assert torch.equal(found.labels, expected.labels)
 
 
 def test_what_is_set_apart_for_tests_goes_by_the_names_too() -> None:

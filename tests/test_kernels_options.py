@@ -79,6 +79,7 @@ def test_normalise(triton_device: str, backend: kernels.Backend) -> None:
 
 def test_the_compiled_norm() -> None:
     """Under the compiler it is made of plain operations, and for ONNX of torch's own."""
+    torch.compiler.reset()
     x = values("cpu")[0].detach()
     expected = plain_instance_norm(x.double(), **OPTIONS).float()
     compiled = torch.compile(kernels.instance_norm, fullgraph=True, backend="eager")

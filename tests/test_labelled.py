@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from runs import blobs
 
 from translate.errors import InputError, TrainingError
 from translate.train import files
-from translate.train.labelled import Pictures
+from translate.train.labelled import Pictures, holds_test
 
 Photo = Callable[..., Path]
 
@@ -42,6 +43,43 @@ def test_a_share_of_a_batch_is_part_of_the_whole(npz: str) -> None:
     part, some = pictures.batch(8, slice(2, 5))
     assert torch.equal(part, whole[2:5])
     assert torch.equal(some, labels[2:5])
+
+
+def test_half_are_mirrored_left_to_right(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).integers(0, 256, (2, 6, 6), dtype=np.uint8)
+    np.savez(path := tmp_path / "x.npz", x=x, y=[0, 1])
+    torch.manual_seed(0)
+    for mirror in (True, False):
+        drawn, labels = Pictures(path, mirror=mirror).batch(100)
+        levels = ((drawn[:, 0] + 1) * 127.5).round().byte().numpy()
+        straight = [np.array_equal(one, x[label]) for one, label in zip(levels, labels, strict=True)]
+        turned = [np.array_equal(one, x[label][:, ::-1]) for one, label in zip(levels, labels, strict=True)]
+        assert all(a != b for a, b in zip(straight, turned, strict=True))
+        assert (35 < sum(turned) < 65) if mirror else all(straight)
+
+
+@pytest.mark.parametrize("size", [8, 4])
+def test_the_middle_square_of_a_picture_that_is_none(tmp_path: Path, size: int) -> None:
+    """Every column, or row, has a level of its own."""
+    wide = np.tile(np.arange(76, 76 + 3 * 24, 3, dtype=np.uint8), (8, 1))
+    Image.fromarray(wide).save(tmp_path / "a.png")
+    Image.fromarray(wide.T).save(tmp_path / "b.png")
+    middle = torch.from_numpy(wide[:, 8:16].reshape(8, size, -1).mean(2)[:size])
+    across, down = Pictures(tmp_path, size).pixels[:, 0]
+    torch.testing.assert_close(across.double(), middle, rtol=0, atol=0.5)
+    assert torch.equal(down, across.T)
+
+
+def test_pictures_that_are_set_apart_for_tests(tmp_path: Path, npz: str) -> None:
+    arrays = blobs(24)
+    test = {"x_test": arrays["x_train"][:5] // 2, "y_test": np.array([1, 1, 0, 1, 0])}
+    np.savez(path := tmp_path / "both.npz", **arrays, **test)
+    assert (holds_test(path), holds_test(Path(npz)), holds_test(tmp_path)) == (True, False, False)
+    apart, others = Pictures(path, test=True), Pictures(path)
+    assert np.array_equal(apart.pixels[:, 0], test["x_test"])
+    assert apart.labels.tolist() == [1, 1, 0, 1, 0]
+    assert np.array_equal(others.pixels[:, 0], arrays["x_train"])
+    assert others.labels.tolist() == [0, 1] * 12
 
 
 def test_a_folder_a_class_and_mixed_sizes(tmp_path: Path, photo: Photo) -> None:

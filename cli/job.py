@@ -60,6 +60,8 @@ def run(
         plan = _together(sources, options)
     else:
         plan = frames.plan(sources, options.out, label, options.format, container)
+    if container and any(_is_video(job) and job.target.suffix.lower() == ".mp4" for job in plan.jobs):
+        raise InputError(f"{options.codec} is not for mp4; name the output .mkv")
     paths = [registry.find(name)[0] for name in weights]
     if options.frames_out:
         plan = _apart(plan, options.frames_out, options)
@@ -77,7 +79,10 @@ def run(
         report.say(f"passed over, as they cannot be read: {counts}; save them as PNG, TIFF or MP4 to take them along")
     if options.dry_run:
         for job in plan.jobs:
-            report.planned(job, options.overwrite)
+            if options.preview:  # is made again each time
+                report.planned(replace(job, target=job.preview), overwrite=True)
+            else:
+                report.planned(job, options.overwrite)
         raise typer.Exit(int(any(job.problem for job in plan.jobs)))
     option = "--frames-out" if options.frames_out else "--video-out" if options.video_out else "--out"
     if options.overwrite or not all(job.made for job in plan.jobs):

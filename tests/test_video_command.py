@@ -85,6 +85,8 @@ def test_a_look_before(run: Run) -> None:
     for row, time in enumerate((0.327, 0.58, 0.833)):  # the middles of the thirds of what is left of 0.96 s
         first = next(n for n in range(24) if n / 25 >= time)
         assert (sheet[40 * row : 40 * row + 32, :48] == frames[first]).all()
+    ran = run(*NIGHT, "drive.mp4", "--preview", "3", "--dry-run")
+    assert ran.lines[-1] == "planned: drive.mp4 -> drive-night-preview.png"
     ran = run("upscale", "drive.mp4", "--preview", "1")
     assert images.read("drive-x4-preview.png").pixels.shape == (128, 2 * 192 + 8, 3)
     Image.new("RGB", (20, 20)).save("a.png")

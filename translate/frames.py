@@ -39,6 +39,11 @@ class Job:
         """Where a video goes instead whose source is damaged, so that the target is always a whole one."""
         return self.target.with_stem(f"{self.target.stem}-incomplete")
 
+    @property
+    def preview(self) -> Path:
+        """Where a few moments of a video go."""
+        return self.target.with_name(f"{self.target.stem}-preview.png")
+
 
 @dataclass(frozen=True)
 class Plan:

@@ -39,7 +39,7 @@ def run(translator: Ready, job: Job, video: Video | Stills, options: Options) ->
         rows.append(row)
     if not rows:
         raise VideoError("has no frames there that can be decoded; nothing was made")
-    target = job.target.with_name(f"{job.target.stem}-preview.png")
+    target = job.preview
     target.parent.mkdir(parents=True, exist_ok=True)
     images.write(target, Picture(np.concatenate(rows)[:-GAP]))
     message = f"{len(rows)} moments before and after are in {shown(target)}; leave --preview out for the video"

@@ -4,9 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 from torch import Tensor, nn
+
+from translate.train.losses import discriminator_loss
+from translate.train.options import Gan
 
 SIDE = 32
 
@@ -37,3 +41,16 @@ def assert_gradients(
         old = before["state"][number]["exp_avg"] if before else torch.zeros_like(gradient)
         used = (after["state"][number]["exp_avg"] - beta * old) / (1 - beta)
         torch.testing.assert_close(used, gradient, rtol=1e-2, atol=1e-3 * float(gradient.abs().max()) + 1e-6)
+
+
+def told_apart(recipe: Any, judge: type[nn.Module], monkeypatch: pytest.MonkeyPatch) -> list[tuple[Tensor, Tensor]]:
+    """What a recipe calls real and what fake, as its discriminator, which then gives back what it is shown, sees it."""
+    calls: list[tuple[Tensor, Tensor]] = []
+
+    def record(real: Tensor, fake: Tensor, gan: Gan, smoothing: float) -> Tensor:
+        calls.append((real.detach(), fake.detach()))
+        return discriminator_loss(real, fake, gan, smoothing)
+
+    monkeypatch.setattr(judge, "forward", lambda self, x: x + 0 * self.first.weight.sum())
+    monkeypatch.setattr(recipe, "discriminator_loss", record)
+    return calls

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
-from one_crop import loaded, save_one_crop
+from one_crop import loaded, save_one_crop, told_apart
 from runs import run, tiny_cyclegan
 from torch import Tensor
 
@@ -84,14 +84,7 @@ def test_twice_the_weight_is_twice_the_loss(still: Still, weight: str, doubled: 
 
 def test_cyclegan_calls_the_photographs_real(still: Still, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Told apart by judges that give back what they are shown."""
-    monkeypatch.setattr(PatchDiscriminator, "forward", lambda self, x: x + 0 * self.first.weight.sum())
-    calls: list[tuple[Tensor, Tensor]] = []
-
-    def record(real: Tensor, fake: Tensor, gan: Gan, smoothing: float) -> Tensor:
-        calls.append((real.detach(), fake.detach()))
-        return discriminator_loss(real, fake, gan, smoothing)
-
-    monkeypatch.setattr(cyclegan, "discriminator_loss", record)
+    calls = told_apart(cyclegan, PatchDiscriminator, monkeypatch)
     list(run(still.config, tmp_path / "out"))
     fake_a, fake_b = made(still, tmp_path / "out")
     for call, expected in zip(calls, ((still.a, fake_a), (still.b, fake_b)), strict=True):

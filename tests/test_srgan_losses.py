@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
-from one_crop import assert_gradients, loaded, save_one_crop
+from one_crop import assert_gradients, loaded, save_one_crop, told_apart
 from runs import needs_features, run, same, tiny_srgan
 from torch import Tensor
 
@@ -78,14 +78,7 @@ def test_srgan_calls_the_photograph_real(
     still: Still, crop: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Told apart by a judge that gives back what it is shown."""
-    monkeypatch.setattr(UNetDiscriminator, "forward", lambda self, x: x + 0 * self.first.weight.sum())
-    calls: list[tuple[Tensor, Tensor]] = []
-
-    def record(real: Tensor, fake: Tensor, gan: Gan, smoothing: float) -> Tensor:
-        calls.append((real.detach(), fake.detach()))
-        return discriminator_loss(real, fake, gan, smoothing)
-
-    monkeypatch.setattr(srgan, "discriminator_loss", record)
+    calls = told_apart(srgan, UNetDiscriminator, monkeypatch)
     list(run(replace(still.config, steps=1, gan_steps=1), tmp_path / "out"))
     generator = loaded(SRResNet(4, 1, tail="direct"), read_checkpoint(tmp_path / "out" / CHECKPOINT)["generator"])
     [(real, fake)] = calls

@@ -43,10 +43,10 @@ def test_weights_list_and_info(run: Run) -> None:
 
 
 def test_pictures_of_a_kind_that_is_not_read_are_counted(run: Run, photos: Path) -> None:
-    for name in ("a.HEIC", "deep er/b.heic", "c.CR2", ".hidden.nef", "notes.txt", "d.json"):
+    for name in ("a.JXL", "deep er/b.jxl", "c.CR2", ".hidden.nef", "notes.txt", "d.json"):
         (photos / name).touch()
     ran = run(*NIGHT, "photos", "--dry-run")
-    said = "passed over, as they cannot be read: 1 .cr2, 2 .heic; save them as PNG, TIFF or MP4 to take them along"
+    said = "passed over, as they cannot be read: 1 .cr2, 2 .jxl; save them as PNG, TIFF or MP4 to take them along"
     assert (ran.code, ran.lines[1]) == (0, said)
     assert "passed over" not in run(*NIGHT, "photos/a.png", "--dry-run").out
 

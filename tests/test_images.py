@@ -36,6 +36,10 @@ def test_suffixes() -> None:
         "a.pgm",
         "a.pnm",
         "a.gif",
+        "a.avif",
+        "a.heic",
+        "a.HEIF",
+        "a.hif",
     ):
         assert images.is_image(name)
         assert images.is_image(Path(name))
@@ -47,9 +51,10 @@ def test_suffix_for() -> None:
     assert formats.suffix_for(Path("a.jpg"), None) == ".jpg"
     assert formats.suffix_for(Path("a.JPEG"), None) == ".JPEG"
     assert formats.suffix_for(Path("a.gif"), None) == formats.suffix_for(Path("a.pgm"), None) == ".png"
+    assert formats.suffix_for(Path("a.heic"), None) == formats.suffix_for(Path("a.HIF"), None) == ".jpg"
     assert formats.suffix_for(Path("a.mp4"), None) == ".mp4"
     assert formats.suffix_for(Path("a.jpg"), "png") == formats.suffix_for(Path("a.jpg"), ".PNG") == ".png"
-    for wrong in ("gif", "exr"):
+    for wrong in ("gif", "heic", "avif", "exr"):
         with pytest.raises(InputError, match=f"'{wrong}'.*jpg, png, webp, tif, bmp"):
             formats.suffix_for(Path("a.jpg"), wrong)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pillow_heif
 import pytest
 from image_files import complaint, noise, png, put, save, tiff
 from PIL import Image
@@ -20,7 +21,7 @@ from translate.images import read, write
 pytestmark = pytest.mark.usefixtures("silence")
 
 
-@pytest.mark.parametrize("suffix", [".png", ".webp", ".gif", ".tif"])
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".avif", ".gif", ".tif"])
 def test_several_frames(tmp_path: Path, suffix: str) -> None:
     frames = [Image.fromarray(noise(8, 8, 3)) for _ in range(3)]
     frames[0].save(tmp_path / f"a{suffix}", save_all=True, append_images=frames[1:])
@@ -40,7 +41,7 @@ def test_the_header_is_looked_at_first(tmp_path: Path) -> None:
     assert read(image, max_pixels=100).pixels.shape == (10, 10, 3)
 
 
-@pytest.mark.parametrize("suffix", [".png", ".tif", ".webp", ".gif", ".jpg", ".bmp", ".ppm"])
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".webp", ".avif", ".gif", ".jpg", ".bmp", ".ppm"])
 def test_pillow_bound_is_not_ours(tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
     path = save(tmp_path / f"a{suffix}", noise(10, 10, 3))
     for bound in (99, 40):  # a warning, an error
@@ -89,12 +90,15 @@ def damaged_kinds() -> dict[str, bytes]:
         "a.bmp": {},
         "a.ppm": {},
         "a.gif": {},
+        "a.avif": {},
     }.items():
         out = BytesIO()
         kind = {"jpg": "JPEG", "tif": "TIFF"}.get(name[-3:], name.rpartition(".")[2])
         Image.fromarray(pixels).save(out, kind, **options)
         kinds[name] = out.getvalue()
-    return kinds
+    out = BytesIO()
+    pillow_heif.from_pillow(Image.fromarray(pixels)).save(out)
+    return kinds | {"a.heic": out.getvalue()}
 
 
 @pytest.mark.parametrize(("name", "data"), damaged_kinds().items(), ids=damaged_kinds())

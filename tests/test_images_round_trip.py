@@ -86,7 +86,7 @@ def test_round_trip_alpha(tmp_path: Path, suffix: str, grey: bool) -> None:
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif"])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-@pytest.mark.parametrize("source", ["jpg", "tif", "png", "webp"])
+@pytest.mark.parametrize("source", ["jpg", "tif", "png", "webp", "avif"])
 def test_exif_and_icc_are_kept(tmp_path: Path, suffix: str, dtype: Any, source: str) -> None:
     start = save(tmp_path / f"in.{source}", noise(8, 12, 3), exif=exif().tobytes(), icc_profile=SRGB)
     picture = read(start)

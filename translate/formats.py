@@ -17,6 +17,7 @@ class Format:
     name: str  # Pillow's
     suffixes: tuple[str, ...]  # the first one is the usual one
     writable: bool = True
+    instead: str = ".png"  # what is written of one that is not
     deep: bool = False  # 16 bit
     alpha: bool = False
     tags: bool = False  # EXIF and ICC
@@ -35,13 +36,16 @@ FORMATS = (
     Format("PPM", (".ppm",)),
     Format("PPM", (".pgm", ".pnm"), writable=False),
     Format("GIF", (".gif",), writable=False),
+    # What phones and browsers keep: as lossy as a JPEG.
+    Format("HEIF", (".heic", ".heif", ".hif"), writable=False, instead=".jpg"),
+    Format("AVIF", (".avif",), writable=False, instead=".jpg"),
 )
 BY_SUFFIX = {suffix: kind for kind in FORMATS for suffix in kind.suffixes}
 
 VIDEOS = {".mp4": ".mp4", ".m4v": ".mp4", ".mov": ".mp4", ".mkv": ".mkv", ".webm": ".mkv"}  # what is read: written as
 
 # Pictures and videos that are not read, which a folder's owner would miss without a word.
-_PHOTOS = {".heic", ".heif", ".avif", ".jxl", ".cr2", ".cr3", ".nef", ".arw", ".dng", ".raf", ".orf", ".rw2"}
+_PHOTOS = {".jxl", ".cr2", ".cr3", ".nef", ".arw", ".dng", ".raf", ".orf", ".rw2"}
 UNREAD = _PHOTOS | {".svg", ".psd", ".avi", ".wmv", ".mpg", ".mts"}
 
 
@@ -63,14 +67,14 @@ def is_image(path: str | Path) -> bool:
 def suffix_for(source: Path, format: str | None = None, video: str | None = None) -> str:
     """The suffix of a source's output.
 
-    Of an image: the format's, else the source's own, or .png where that cannot be written; of a video: `video`, or .mp4
-    or .mkv by what the source is most like.
+    Of an image: the format's, else the source's own, or another where that cannot be written; of a video: `video`, or
+    .mp4 or .mkv by what the source is most like.
     """
     if is_video(source):
         return video or VIDEOS[source.suffix.lower()]
     if format is None:
         kind = BY_SUFFIX.get(source.suffix.lower())
-        return source.suffix if kind and kind.writable else ".png"
+        return source.suffix if kind and kind.writable else kind.instead if kind else ".png"
     suffix = f".{format.lower().removeprefix('.')}"
     if (kind := BY_SUFFIX.get(suffix)) is None or not kind.writable:
         known = ", ".join(kind.suffixes[0].removeprefix(".") for kind in FORMATS if kind.writable)

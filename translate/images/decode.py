@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 import cv2
 import numpy as np
+import pi_heif
 from PIL import Image, ImageCms, ImageSequence, UnidentifiedImageError
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
@@ -22,6 +23,8 @@ from translate.metadata import Pixels, png_without, read_exif
 
 _PLAIN = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "YCbCr", "CMYK"}  # Pillow modes of 8 bit
 _GREY = ("1", "L", "I")  # how the modes of grey begin: LA, La and I;16 among them
+
+pi_heif.register_heif_opener(thumbnails=False)
 
 # OpenCV prints what it finds odd about a TIFF, even if it reads it; what matters comes back as an exception or None.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
@@ -70,7 +73,9 @@ def _decode(file: BinaryIO, max_pixels: int) -> Picture:
     if isinstance(image, TiffImageFile):
         orientation = 1  # Pillow and OpenCV both turn a TIFF themselves
 
-    if deep:
+    if deep and image.format == "HEIF":
+        pixels, alpha = _decode_deep_heif(file)
+    elif deep:
         pixels, alpha = _decode_deep(image, file, premultiplied)
     elif image.mode == "I":  # PPM of 16-bit grey
         pixels, alpha = np.stack([np.asarray(image).astype(np.uint16)] * 3, axis=-1), None
@@ -92,8 +97,8 @@ def _frames(image: Image.Image) -> int:
         pages = sum(not image.tag_v2.get(254, 0) & 1 for _ in ImageSequence.Iterator(image))
         image.seek(0)
         return pages
-    # An MPO is a photograph (with a preview or a gain map behind it) that phones name .jpg.
-    return 1 if image.format == "MPO" else int(getattr(image, "n_frames", 1))
+    # An MPO is a photograph (with a preview or a gain map behind it) that phones name .jpg; a HEIF says which is meant.
+    return 1 if image.format in ("MPO", "HEIF") else int(getattr(image, "n_frames", 1))
 
 
 def _rawmode(image: Image.Image) -> str:
@@ -103,7 +108,9 @@ def _rawmode(image: Image.Image) -> str:
 
 
 def _is_deep(image: Image.Image) -> bool:
-    """Whether OpenCV has to read it, as Pillow would drop the lower byte."""
+    """Whether Pillow would drop the lower byte, so that another has to read it."""
+    if image.format == "HEIF":
+        return int(image.info.get("bit_depth", 8)) > 8
     if isinstance(image, TiffImageFile):
         tags = image.tag_v2
         if 16 not in tags.get(258, ()) or image.mode == "CMYK":
@@ -136,6 +143,18 @@ def _decode_deep(image: Image.Image, file: BinaryIO, premultiplied: bool) -> tup
         whole = np.maximum(alpha, 1)[..., None].astype(np.uint64)
         pixels = np.minimum((pixels.astype(np.uint64) * 65535 + whole // 2) // whole, 65535).astype(np.uint16)
     return pixels, alpha
+
+
+def _decode_deep_heif(file: BinaryIO) -> tuple[Pixels, Pixels | None]:
+    """16-bit pixels (H, W, 3) and alpha (H, W), upright, of a HEIF of 10 or 12 bit."""
+    file.seek(0)
+    found = pi_heif.open_heif(file, convert_hdr_to_8bit=False)
+    bits = int(found.info["bit_depth"])
+    samples = np.atleast_3d(np.asarray(found)) >> (16 - bits)  # they come in the upper bits
+    samples = (samples.astype(np.uint32) * 65535 // (2**bits - 1)).astype(np.uint16)
+    alpha = samples[..., -1] if samples.shape[2] in (2, 4) else None
+    colours = 3 if samples.shape[2] > 2 else 1
+    return samples[..., :colours].repeat(3 // colours, axis=2), alpha
 
 
 def _from_cmyk(image: Image.Image, icc: bytes | None) -> Image.Image:

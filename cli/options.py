@@ -81,6 +81,10 @@ class Options:
             help="Of videos: less flicker. On by default, but off for upscale and restore.",
         ),
     ] = None
+    deinterlace: Annotated[
+        bool,
+        typer.Option("--deinterlace/--no-deinterlace", help="Of videos: make whole frames of interlaced ones."),
+    ] = True
     max_pixels: Annotated[int, typer.Option(min=1, help="Refuse pictures with more pixels than this.")] = (
         formats.DEFAULT_MAX_PIXELS
     )
@@ -113,6 +117,7 @@ class Options:
             "codec": codecs.named(self.codec, self.crf, self.preset),
             "crf": self.crf,
             "preset": self.preset,
+            "deinterlace": self.deinterlace,
             "start": start,
             "end": end,
             "fps": _fps(self.fps),

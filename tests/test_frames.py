@@ -125,7 +125,7 @@ def test_names_that_are_hard_to_print() -> None:
             ["empty"],
             None,
             None,
-            "empty holds no images or videos; the suffixes that are read are .bmp, .gif, .jpe, .jpeg",
+            "empty holds no images or videos; the suffixes that are read are .3gp, .avi, .avif, .bmp",
         ),
         (["texts"], None, None, "texts holds no images or videos"),
         (["texts/a.txt"], None, None, "texts/a.txt is neither a folder nor an image or video by its suffix"),

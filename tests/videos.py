@@ -70,8 +70,9 @@ def write_video(
     path: Path, frames: int = 30, *, codec: str = "libx264", format: str = "yuv420p",
     size: tuple[int, int] = (32, 48), pts: Callable[[int], int] = lambda n: n, base: Fraction = Fraction(1, 25),
     matrix: int = 1, full: bool = False, options: dict[str, str] | None = None, rotation: int = 0,
-    aspect: Fraction = Fraction(1), audio: int = 0, audio_offset: float = 0.0, subtitles: bool = False,
-    deep: bool = False, container: dict[str, str] | None = None, metadata: dict[str, str] | None = None,
+    aspect: Fraction = Fraction(1), audio: int = 0, sound: str = "aac", audio_offset: float = 0.0,
+    subtitles: bool = False, deep: bool = False, container: dict[str, str] | None = None,
+    metadata: dict[str, str] | None = None,
 ) -> Path:  # fmt: skip
     """A video of `scene`, by PyAV alone."""
     look = Colour(matrix, full, 1, 1)
@@ -83,7 +84,7 @@ def write_video(
         look.put(context)
         if rotation:
             stream.set_display_rotation(rotation)
-        sounds: list[Any] = [out.add_stream("aac", 48000, layout="mono") for _ in range(audio)]
+        sounds: list[Any] = [out.add_stream(sound, 48000, layout="mono") for _ in range(audio)]
         for number, sound in enumerate(sounds):
             sound.metadata["language"] = ("eng", "deu")[number]
         texts = out.add_stream("srt" if path.suffix == ".mkv" else "mov_text") if subtitles else None

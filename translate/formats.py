@@ -42,11 +42,13 @@ FORMATS = (
 )
 BY_SUFFIX = {suffix: kind for kind in FORMATS for suffix in kind.suffixes}
 
-VIDEOS = {".mp4": ".mp4", ".m4v": ".mp4", ".mov": ".mp4", ".mkv": ".mkv", ".webm": ".mkv"}  # what is read: written as
+_MATROSKA = ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".mts", ".m2ts", ".wmv", ".flv"
+# Those that are read: what they are written as.
+VIDEOS = dict.fromkeys((".mp4", ".m4v", ".mov", ".3gp"), ".mp4") | dict.fromkeys(_MATROSKA, ".mkv")
 
 # Pictures and videos that are not read, which a folder's owner would miss without a word.
 _PHOTOS = {".jxl", ".cr2", ".cr3", ".nef", ".arw", ".dng", ".raf", ".orf", ".rw2"}
-UNREAD = _PHOTOS | {".svg", ".psd", ".avi", ".wmv", ".mpg", ".mts"}
+UNREAD = _PHOTOS | {".svg", ".psd", ".ts", ".vob", ".rm"}
 
 
 def is_video(path: str | Path) -> bool:

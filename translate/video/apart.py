@@ -26,7 +26,7 @@ def run(translator: Ready, job: Job, options: Options) -> Iterator[Progress | Do
     numbers: dict[int, int] = {}  # of frames that are on their way, by their time
     made = 0
     with (
-        Video(job.source, smooth=translator.scale > 1) as video,
+        Video(job.source, smooth=translator.scale > 1, deinterlace=options.deinterlace) as video,
         Folder(job.target, options.made_from(video.identity), overwrite=options.overwrite) as folder,
         ThreadPoolExecutor(1, "decode") as reader,
         ThreadPoolExecutor(1, "encode") as writer,

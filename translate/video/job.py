@@ -107,7 +107,7 @@ def _made(translator: Ready, job: Job, options: Options) -> Iterator[Progress | 
 def _opened(job: Job, options: Options, *, smooth: bool) -> Video | Stills:
     if job.source.is_dir():
         return Stills(job.source, options.fps, options.sound)
-    return Video(job.source, smooth=smooth)
+    return Video(job.source, smooth=smooth, deinterlace=options.deinterlace)
 
 
 def _encoder(

@@ -26,6 +26,7 @@ class Options:
         pictures: the target is a folder, for numbered PNGs and the file TIMES with when each is shown.
         stabilise: blend the frame before into each, and smooth the statistics of norms, so that the result flickers
             less; frames are computed one by one then.
+        deinterlace: make whole frames of interlaced ones.
         fps: frames a second of a folder of pictures that is made a video; None takes the file TIMES in it.
         sound: a file whose sound goes with them.
         preview: make no video, but one picture of so many moments before and after.
@@ -44,6 +45,7 @@ class Options:
     made_by: tuple[tuple[str, str], ...] = ()
     pictures: bool = False
     stabilise: bool = False
+    deinterlace: bool = True
     fps: Fraction | None = None
     sound: Path | None = None
     preview: int | None = None
@@ -58,6 +60,7 @@ class Options:
             "--size": str(self.size),
             "--batch": str(self.batch),
             "--stabilise": str(self.stabilise),
+            "--deinterlace": str(self.deinterlace),
             "PyAV": av.__version__,
             **dict(self.made_by),
         }

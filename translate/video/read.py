@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from translate.images import Picture
 from translate.video.colour import Colour, chroma_of, to_rgb
+from translate.video.deinterlace import Deinterlacer
 from translate.video.opened import line, opened
 from translate.video.turned import matrix_of, turned
 
@@ -32,12 +33,17 @@ class Frame:
 class Video:
     """A video file that is open for reading; close it, or use it as a context.
 
+    Args:
+        path: of the file.
+        smooth: whether colours that are stored at half the size are interpolated.
+        deinterlace: whether interlaced frames are made whole.
+
     Raises:
         VideoError: the file holds no video stream that can be decoded; one line, without the path.
     """
 
-    def __init__(self, path: Path, *, smooth: bool = False) -> None:
-        self.path, self.smooth, self.others = path, smooth, path
+    def __init__(self, path: Path, *, smooth: bool = False, deinterlace: bool = True) -> None:
+        self.path, self.smooth, self.others, self.deinterlace = path, smooth, path, deinterlace
         self.container, self.stream = opened(path)
         self.main = self.stream.index
         context = self.stream.codec_context
@@ -139,7 +145,7 @@ class Video:
     def _entered(self, pts: int, mark: int) -> "Iterator[tuple[VideoFrame, int]] | None":
         """What comes after the frame with this time and mark, or None where that is not found."""
         lost = self.lost
-        self._seek(Fraction(pts))
+        self._seek(pts - 2 / (self.rate * self.time_base))  # deinterlacing looks at the frame before
         found = self._timed()
         for frame, time in found:
             if time >= pts:
@@ -164,7 +170,10 @@ class Video:
         """Every decoded frame with a time that is later than the one before."""
         previous: int | None = None
         step = max(1, round(1 / (self.rate * self.time_base)))
-        for frame in self._decoded():
+        whole = Deinterlacer()
+        for frame in whole(self._decoded()) if self.deinterlace else self._decoded():
+            if whole.used:
+                self.notes["it is interlaced, and its frames were made whole (--no-deinterlace leaves them)"] = None
             pts = frame.pts
             if pts is None:
                 pts = 0 if previous is None else previous + step
@@ -199,16 +208,18 @@ class Video:
         self._check(latest)
 
     def _check(self, latest: int) -> None:
-        """Compare the end with the one that the file promises: MP4 by its index, Matroska by a tag."""
+        """Compare the end with what the file promises: MP4 in its index, Matroska in a tag, AVI in its header."""
         index = self.stream.index_entries
         clock = self.stream.metadata.get("DURATION", "")
         promised = sum(float(part) * 60**n for n, part in enumerate(reversed(clock.split(":")))) if clock else 0.0
+        if self.container.format.name == "avi":
+            promised = float(self.stream.frames / self.rate)
         if latest * self.time_base + 0.5 < promised or (len(index) and latest < index[len(index) - 1].timestamp):
             self.problem = self.problem or "is cut short"
 
     def _upright(self, frame: "VideoFrame") -> Picture:
         if frame.interlaced_frame:
-            self.notes["it is interlaced, and its combed frames are taken as they are; deinterlace it first"] = None
+            self.notes["it is interlaced, and its combed frames are taken as they are"] = None
         self._settle(frame)
         size, matrix = (frame.width, frame.height), matrix_of(frame)
         if size != self.size:

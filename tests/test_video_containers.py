@@ -8,15 +8,16 @@ import av
 import numpy as np
 import pytest
 from helpers import times
-from videos import made, normed, packets, pixels, write_video
+from videos import made, normed, packets, pixels, ready, write_video
 
 from translate import formats
 from translate.frames import Job
-from translate.video import job
+from translate.images import read
+from translate.video import apart, job
 from translate.video.deinterlace import Deinterlacer
 from translate.video.read import Video
 
-HEIGHT, WIDTH = 64, 96
+WIDTH = 96
 
 
 @pytest.mark.parametrize(
@@ -59,22 +60,22 @@ def test_a_cut_avi(tmp_path: Path) -> None:
     assert str(done.message).startswith("is cut short: ")
 
 
-def field(time: int) -> Any:
+def field(time: int, height: int = 64) -> Any:
     """A bar that moves to the right by 3 pixels a field."""
-    image = np.full((HEIGHT, WIDTH), 60, np.uint8)
+    image = np.full((height, WIDTH), 60, np.uint8)
     image[:, 8 + 3 * time : 20 + 3 * time] = 200
     return image
 
 
-def combed(path: Path, frames: int = 12, codec: str = "ffv1", **options: str) -> Path:
+def combed(path: Path, frames: int = 12, codec: str = "ffv1", height: int = 64, **options: str) -> Path:
     """Interlaced, the lower field first."""
     with av.open(str(path), "w") as out:
-        stream = out.add_stream(codec, 25, options, width=WIDTH, height=HEIGHT, pix_fmt="yuv420p")
+        stream = out.add_stream(codec, 25, options, width=WIDTH, height=height, pix_fmt="yuv420p")
         for n in range(frames):
-            luma = field(2 * n)
-            luma[::2] = field(2 * n + 1)[::2]
+            luma = field(2 * n, height)
+            luma[::2] = field(2 * n + 1, height)[::2]
             frame = av.VideoFrame.from_ndarray(
-                np.concatenate([luma, np.full((HEIGHT // 2, WIDTH), 128, np.uint8)]), "yuv420p"
+                np.concatenate([luma, np.full((height // 2, WIDTH), 128, np.uint8)]), "yuv420p"
             )
             frame.pts = n + (n > 5)  # with a gap
             out.mux(stream.encode(frame))
@@ -82,8 +83,8 @@ def combed(path: Path, frames: int = 12, codec: str = "ffv1", **options: str) ->
     return path
 
 
-def interlaced(path: Path, frames: int = 12, **options: str) -> Path:
-    return combed(path, frames, "mpeg2video", flags="+ildct+ilme", q="1", bf="0", **options)
+def interlaced(path: Path, frames: int = 12, height: int = 64, **options: str) -> Path:
+    return combed(path, frames, "mpeg2video", height, flags="+ildct+ilme", q="1", bf="0", **options)
 
 
 def combs(images: list[Any]) -> float:
@@ -116,9 +117,11 @@ def test_what_is_not_marked_stays(tmp_path: Path) -> None:
         assert not video.notes
 
 
-def test_from_the_first_that_is_marked_until_the_size_changes(tmp_path: Path) -> None:
-    write_video(tmp_path / "c.mkv", 4, codec="ffv1")
-    sources = combed(tmp_path / "a.mkv", 4), interlaced(tmp_path / "b.mkv", 5), tmp_path / "c.mkv"
+def test_only_what_is_marked_and_in_each_size(tmp_path: Path) -> None:
+    sources = [
+        *(combed(tmp_path / "a.mkv", 4), interlaced(tmp_path / "b.mkv", 5), combed(tmp_path / "c.mkv", 3)),
+        *(interlaced(tmp_path / "d.mkv", 3, 48), combed(tmp_path / "e.mkv", 2)),
+    ]
 
     def frames() -> Iterator[Any]:
         for path in sources:
@@ -128,7 +131,30 @@ def test_from_the_first_that_is_marked_until_the_size_changes(tmp_path: Path) ->
     before, after = list(frames()), list(Deinterlacer()(frames()))
     assert [(frame.pts, frame.height) for frame in after] == [(frame.pts, frame.height) for frame in before]
     changed = [not np.array_equal(a.to_ndarray(), b.to_ndarray()) for a, b in zip(before, after, strict=True)]
-    assert changed == [False] * 4 + [True] * 5 + [False] * 4
+    assert changed == [False] * 4 + [True] * 5 + [False] * 3 + [True] * 3 + [False] * 2
+    assert combs([frame.to_ndarray(format="rgb24") for frame in after if frame.height == 48]) < 0.5
+
+
+def test_a_change_of_mind_begins_anew(tmp_path: Path) -> None:
+    source, target = interlaced(tmp_path / "tv.mkv", 260, g="12"), tmp_path / "out.mp4"
+    run = job.run(ready(), Job(source, target), job.Options(preset="ultrafast"))
+    while next(run).frames < 200:  # type: ignore[union-attr]
+        pass
+    run.close()  # type: ignore[attr-defined]
+    first, *_ = job.run(ready(), Job(source, target), job.Options(preset="ultrafast", deinterlace=False))
+    assert isinstance(first, job.Progress)
+    assert (first.resumed, "--deinterlace" in str(first.note)) == (0, True)
+
+
+def test_numbered_pictures_of_it(tmp_path: Path) -> None:
+    source = interlaced(tmp_path / "tv.mkv", 3)
+    for name, flag in (("whole", True), ("left", False)):
+        *_, done = apart.run(ready(), Job(source, tmp_path / name), job.Options(pictures=True, deinterlace=flag))
+        assert "it is interlaced" in str(done.message)  # type: ignore[union-attr]
+    whole, left = (
+        [read(path).pixels for path in sorted((tmp_path / name).glob("*.png"))] for name in ("whole", "left")
+    )
+    assert combs(whole) < 0.5 < 10 < combs(left)
 
 
 @pytest.mark.usefixtures("short")

@@ -59,7 +59,8 @@ def run(translator: Ready, job: Job, options: Options) -> Iterator[Progress | Do
         lines = "# timestamp format v2\n", f"# time base {video.time_base}\n", *times
         whole = not video.problem and not video.lost
         folder.finish("".join(lines), whole=whole)
-        message = f"{video.given} frames in, {len(times)} pictures out, of which {made} were made now"
+        counts = f"{video.given} frames in, {len(times)} pictures out, of which {made} were made now"
+        message = "; ".join([counts, *video.notes])
         if not whole:
             problem = video.problem or "holds parts that cannot be decoded"
             message = f"{problem}: {message}; copy or download it again"

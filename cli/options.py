@@ -31,7 +31,9 @@ class Options:
         None
     )
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto"
-    precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto"
+    precision: Annotated[
+        str, typer.Option(help="auto, fp32, bf16, fp16, or int8: of upscale on a CPU, more than twice as fast.")
+    ] = "auto"
     batch: Annotated[int, typer.Option(min=1, help="Pictures of one size that are computed together.")] = 1
     size: Annotated[
         str, typer.Option(help="native, or the short side in pixels that pictures are scaled to first.")

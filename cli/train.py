@@ -114,9 +114,9 @@ def _hardware(device: str, precision: str) -> tuple[str, str]:
 
     device = choose_device(device).value
     chosen = choose_precision(precision, device).value
-    if chosen == "fp16":  # its gradients would vanish without a loss scaler
-        if precision == "fp16":
-            raise InputError("--precision fp16 is for translating; train in fp32 or bf16")
+    if chosen in ("fp16", "int8"):  # fp16: its gradients would vanish without a loss scaler
+        if precision != "auto":
+            raise InputError(f"--precision {precision} is for translating; train in fp32 or bf16")
         chosen = "fp32"
     return device, chosen
 

@@ -147,7 +147,7 @@ def test_wrong_device_and_precision() -> None:
         with pytest.raises(InputError, match=f"device '{name}' cannot be used: .") as caught:
             choose_device(name)
         assert "\n" not in str(caught.value)
-    with pytest.raises(InputError, match="unknown precision 'half'; there are auto, fp32, bf16, fp16"):
+    with pytest.raises(InputError, match="unknown precision 'half'; there are auto, fp32, bf16, fp16, int8"):
         choose_precision("half", "cpu")
     assert choose_device("cpu").value == "cpu"
 

@@ -23,7 +23,7 @@ def load(weights: str, device: str = "auto", precision: str = "auto") -> "Transl
     Args:
         weights: a name from `translate weights list`, or a weights file.
         device: "auto", or a name that torch knows.
-        precision: "auto", "fp32", "bf16" or "fp16".
+        precision: "auto", "fp32", "bf16", "fp16" or "int8".
     """
     from translate import checkpoints, engine
     from translate.weights import registry

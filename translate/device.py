@@ -7,7 +7,8 @@ import torch
 
 from translate.errors import InputError
 
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+# What a network's weights are; "int8" is for its residual blocks alone.
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "int8": torch.float32}
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def choose_precision(wanted: str, device: str) -> Choice:
     """The precision to use: bfloat16 where the device is fast at it, float32 elsewhere.
 
     Args:
-        wanted: "auto", "fp32", "bf16" or "fp16".
+        wanted: "auto", "fp32", "bf16", "fp16" or "int8".
         device: from `choose_device`.
 
     Raises:

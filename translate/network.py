@@ -11,6 +11,7 @@ from translate import kernels
 from translate.device import PRECISIONS
 from translate.metadata import Pixels
 from translate.models import Model
+from translate.models.int8 import in_int8
 from translate.models.layers import placed
 from translate.models.smoothing import begin_pass
 
@@ -21,7 +22,7 @@ class Network:
     Args:
         model: from `translate.checkpoints.load`.
         device: a name that torch knows.
-        precision: "fp32", "bf16" or "fp16", to begin with.
+        precision: "fp32", "bf16", "fp16" or "int8", to begin with.
     """
 
     def __init__(self, model: Model, device: str, precision: str) -> None:
@@ -43,7 +44,8 @@ class Network:
 
     def _place(self, precision: str) -> nn.Module:
         network: nn.Module = copy.deepcopy(self.model.network)
-        return placed(network, self.device, PRECISIONS[precision])
+        network = placed(network, self.device, PRECISIONS[precision])
+        return in_int8(network) if precision == "int8" else network
 
     def padded(self, pixels: Pixels) -> Pixels:
         """(B, H, W, 3), reflected below and on the right up to a size that the network takes."""

@@ -17,7 +17,7 @@ from translate.errors import ImageError, InputError
 from translate.images import Picture
 from translate.images.scale import scaled
 from translate.metadata import Pixels
-from translate.models import Model
+from translate.models import Model, int8
 from translate.models.cyclegan import ResnetGenerator
 from translate.models.pretrained_unet import PretrainedUNet
 from translate.network import Network
@@ -32,7 +32,7 @@ class Translator:
     Args:
         model: from `translate.checkpoints.load`.
         device: "auto", or a name that torch knows.
-        precision: "auto", "fp32", "bf16" or "fp16". With "auto", 16-bit pictures are computed in fp32.
+        precision: "auto", "fp32", "bf16", "fp16" or "int8". With "auto", 16-bit pictures are computed in fp32.
         tile: "auto" computes a picture that is too large for the memory in parts, with the result of the whole; "off"
             never does; a number of pixels is the side of the parts (for networks with instance norm, the rows).
 
@@ -49,6 +49,9 @@ class Translator:
         self.tile = tile
         self.device = choose_device(device).value
         self.precision = choose_precision(precision, self.device).value
+        if self.precision == "int8" and not int8.possible(model.network, self.device):
+            what = "SRResNet, on a processor that has VNNI"
+            raise InputError(f"--precision int8 is for {what}, and not for {model.architecture} here; leave it out")
         self._asked = precision != "auto"
         self._network = Network(model, self.device, self.precision)
 

@@ -1,6 +1,6 @@
 """×4 upscaling on Set5 and Set14, as `translate evaluate sr` measures it, beside bicubic.
 
-python benchmarks/sr.py --data DIR [--weights NAME] [--self-ensemble] [--precision int8] [--out FILE.json]
+python benchmarks/sr.py --data DIR [--weights NAME] [--self-ensemble] [--out FILE.json]
 
 --data holds sr_bench/Set5 and sr_bench/Set14 with HR/ and LRx4/ (Matlab's bicubic).
 """
@@ -23,12 +23,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="the folder that holds sr_bench/")
     parser.add_argument("--weights", default="srresnet-x4", help="the weights to measure")
     parser.add_argument("--self-ensemble", action="store_true", help="the mean of eight positions")
-    parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16", "int8"])
     parser.add_argument("--out", type=Path, help="the figures as JSON")
     options = parser.parse_args()
 
     model = checkpoints.load(registry.find(options.weights)[0])
-    translator = Translator(ensembled(model) if options.self_ensemble else model, "cpu", options.precision)
+    translator = Translator(ensembled(model) if options.self_ensemble else model, "cpu", "fp32")
     figures = {}
     for name in ("Set5", "Set14"):
         folder = options.data / "sr_bench" / name
@@ -39,7 +38,6 @@ def main() -> None:
         figures[name] = {"results": asdict(report)["results"], "pictures": report.pictures}
     protocol = "x4, BT.601 luminance, border 4"
     about = {"weights": options.weights, "self_ensemble": options.self_ensemble, "protocol": protocol}
-    about["precision"] = options.precision
     write_report(options.out, {**about, **figures})
 
 

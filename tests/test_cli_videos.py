@@ -21,6 +21,7 @@ Run = Callable[..., Any]
 UNSET = {
     **dict.fromkeys(("codec", "crf", "preset", "start", "end", "size", "fps", "sound", "preview")),
     "batch": 1,
+    "deinterlace": True,
     "overwrite": False,
     "max_pixels": DEFAULT_MAX_PIXELS,
     "pictures": False,
@@ -75,9 +76,9 @@ def test_without_options(
 
 def test_with_all_options(asked: Callable[..., dict[str, Any]]) -> None:
     given = "--codec h265 --crf 20 --preset fast --start 0:01 --end 3.5 --batch 2 --size 64 --max-pixels 9999"
-    options = asked(f"cyclegan --to night --src a.mp4 {given} --overwrite --no-stabilise")
+    options = asked(f"cyclegan --to night --src a.mp4 {given} --overwrite --no-stabilise --no-deinterlace")
     expected: dict[str, Any] = {"codec": "hevc", "crf": 20, "preset": "fast", "start": 1.0, "end": 3.5, "batch": 2}
-    expected |= {"size": 64, "max_pixels": 9999, "overwrite": True, "stabilise": False}
+    expected |= {"size": 64, "max_pixels": 9999, "overwrite": True, "stabilise": False, "deinterlace": False}
     made_by = weights("cyclegan-night") | PLAIN
     assert options == UNSET | expected | {"made_by": made_by}
 

@@ -11,8 +11,8 @@ from translate.weights import registry
 MEANS = {  # of the result's red, green and blue, in steps of 8 bit; measured when the weights were shipped
     "cyclegan-night": (39.8, 43.6, 39.0),
     "cyclegan-day": (190.8, 187.1, 166.6),
-    "cyclegan-zebra": (117.0, 137.0, 121.7),
-    "cyclegan-horse": (119.6, 153.0, 143.0),
+    "cyclegan-zebra": (114.9, 138.0, 127.9),
+    "cyclegan-horse": (120.5, 152.0, 144.1),
     "pix2pix-sketch": (51.8, 53.4, 35.5),
     "pix2pix-facades": (123.4, 114.9, 96.2),
     "srresnet-x4-real": (114.9, 146.4, 136.1),

@@ -19,7 +19,7 @@ MEANS = {  # of the result's red, green and blue, in steps of 8 bit; measured wh
     "srgan-x4-real": (113.4, 146.1, 135.4),
     "srresnet-x2-real": (114.7, 146.3, 136.1),
     "srresnet-x4": (115.1, 146.3, 136.1),
-    "srgan-x4": (113.8, 145.0, 134.0),
+    "srgan-x4": (113.6, 145.0, 133.9),
     "colourise": (162.2, 132.7, 82.8),
     "restore": (94.1, 119.8, 119.6),
 }

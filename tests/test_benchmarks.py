@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -16,6 +17,7 @@ from translate.models.cyclegan import ResnetGenerator
 from translate.models.srgan import SRResNet
 from translate.weights.files import save_weights
 
+CUBIC = cv2.INTER_CUBIC
 SCRIPTS = Path(__file__).resolve().parent.parent / "benchmarks"
 
 
@@ -53,6 +55,23 @@ def test_flicker_measures_statistics_where_there_are_some(scripts: None, tmp_pat
     save_weights(path := tmp_path / "net.safetensors", ResnetGenerator(4, 1) if normalised else SRResNet(4, 1, 1))
     photo = np.random.default_rng(0).integers(0, 256, (120, 200, 3), dtype=np.uint8)
     frames, origins = flicker.over(photo, 3, 64, "pan")
-    found = flicker.measured(translate.load(str(path)), frames, origins)
+    found = flicker.measured(translate.load(str(path)), frames, frames, origins)
     assert ("statistics" in found) == normalised
+    assert "psnr" not in found
     assert found["stabilised"]["excess_ratio"] > 0
+
+
+def test_flicker_of_an_enlarging_network_is_that_of_its_results(
+    scripts: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that enlarges as OpenCV does has the figures of that."""
+    flicker: Any = importlib.import_module("flicker")
+    save_weights(path := tmp_path / "net.safetensors", SRResNet(4, 1, 4))
+    photo = cv2.resize(np.random.default_rng(0).integers(0, 256, (40, 70, 3), dtype=np.uint8), (700, 400))
+    frames, origins = flicker.over(photo, 3, 256, "zoom")
+    inputs = [frame[2::4, 2::4] for frame in frames]
+    monkeypatch.setattr(flicker, "plain", lambda _: lambda _, now: cv2.resize(now, (256, 144), interpolation=CUBIC))
+    found = flicker.measured(translate.load(str(path)), inputs, frames, origins)
+    assert found["size"] == [256, 144]
+    assert found["excess"] == found["bicubic_excess"]
+    assert found["psnr"]["plain"] == found["psnr"]["bicubic"] != found["psnr"]["stabilised"]

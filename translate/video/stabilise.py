@@ -25,6 +25,7 @@ BLEND = 0.6  # of the frame before, where it is trusted
 LIKENESS = 12  # of 255: a difference at which trust has fallen to 1/e
 CUT = 0.3  # mean trust below which a new scene begins
 FLOW_SIDE = 512  # pixels; motion is found in frames made as small as this
+LUMA = (0.299, 0.587, 0.114)  # of red, green and blue: BT.601
 _LEAST_SIDE = 32  # of pictures that OpenCV's DIS is safe with
 
 
@@ -69,7 +70,7 @@ def motion(before: Pixels, now: Pixels) -> Motion:
 def blended(before: Pixels, now: Pixels, motion: Motion, *, luma: bool = True) -> Pixels:
     """A result (H, W, 3) with that of the frame before in it; both may be larger than the frames of the motion.
 
-    Without `luma`, only what else is in the colours (BT.601) comes from the frame before.
+    Without `luma`, only what else is in the colours comes from the frame before.
     """
     (height, width), small = now.shape[:2], motion.trust.shape
     origin, trust = motion.origin, motion.trust
@@ -78,11 +79,11 @@ def blended(before: Pixels, now: Pixels, motion: Motion, *, luma: bool = True) -
         origin = (cv2.resize(origin, (width, height)) + 0.5) * factor - 0.5
         trust = cv2.resize(trust, (width, height))
     moved = cv2.remap(before, origin, None, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE)
-    share = (BLEND * trust)[..., None]
-    change = share * (moved.astype(np.float32) - now)
+    change = cv2.subtract(moved, now, dtype=cv2.CV_32F)
+    change = cv2.multiply(change, cv2.merge([(BLEND * trust).astype(np.float32)] * 3))
     if not luma:
-        change -= change @ np.array([[0.299], [0.587], [0.114]], np.float32)
-    result: Pixels = np.clip(np.rint(now + change), 0, np.iinfo(now.dtype).max).astype(now.dtype)
+        change = cv2.transform(change, np.eye(3, dtype=np.float32) - np.array(LUMA, np.float32))
+    result: Pixels = cv2.add(now, change, dtype=cv2.CV_8U if now.dtype == np.uint8 else cv2.CV_16U)
     return result
 
 

@@ -13,7 +13,7 @@ MEANS = {  # of the result's red, green and blue, in steps of 8 bit; measured wh
     "cyclegan-day": (190.8, 187.1, 166.6),
     "cyclegan-zebra": (114.9, 138.0, 127.9),
     "cyclegan-horse": (120.5, 152.0, 144.1),
-    "pix2pix-sketch": (51.8, 53.4, 35.5),
+    "pix2pix-sketch": (29.1, 33.2, 21.1),
     "pix2pix-facades": (123.4, 114.9, 96.2),
     "srresnet-x4-real": (114.9, 146.4, 136.1),
     "srgan-x4-real": (113.4, 146.1, 135.4),

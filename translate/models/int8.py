@@ -16,6 +16,7 @@ from translate.models.srgan import ResidualBlock
 N = TypeVar("N", bound=nn.Module)
 
 MARGIN = 1.25  # of the ranges beyond those of the examples
+PART = 2**17  # numbers that are rounded at a time
 EXAMPLES, SIDE, LEAVES = 6, 96, 150
 
 
@@ -68,9 +69,16 @@ class Int8Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) float32 -> the same."""
         x = x.contiguous(memory_format=torch.channels_last)
-        rounded = torch.add(self.shift, x, alpha=1 / self.step).clamp_(0, 255).to(torch.uint8)
-        between = self.first(rounded, self.second.step)
+        between = self.first(self.rounded(x), self.second.step)
         return self.second.added(between, x)
+
+    def rounded(self, x: Tensor) -> Tensor:
+        """float32 (B, C, H, W), channels last -> bytes, in parts that stay in the processor's cache."""
+        found = torch.empty_like(x, dtype=torch.uint8)
+        flat, bytes_ = (t.permute(0, 2, 3, 1).view(-1) for t in (x, found))
+        for part, to in zip(flat.split(PART), bytes_.split(PART), strict=True):
+            to.copy_(torch.add(self.shift, part, alpha=1 / self.step).clamp_(0, 255))
+        return found
 
 
 class Int8Conv(nn.Module):

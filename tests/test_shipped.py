@@ -14,7 +14,7 @@ MEANS = {  # of the result's red, green and blue, in steps of 8 bit; measured wh
     "cyclegan-zebra": (114.9, 138.0, 127.9),
     "cyclegan-horse": (120.5, 152.0, 144.1),
     "pix2pix-sketch": (29.1, 33.2, 21.1),
-    "pix2pix-facades": (123.4, 114.9, 96.2),
+    "pix2pix-facades": (89.5, 84.3, 69.4),
     "srresnet-x4-real": (114.9, 146.4, 136.1),
     "srgan-x4-real": (113.4, 146.1, 135.4),
     "srresnet-x2-real": (114.7, 146.3, 136.1),

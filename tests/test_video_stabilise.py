@@ -70,10 +70,12 @@ def test_motion_is_where_things_were() -> None:
 @pytest.mark.parametrize("shape", [(4, 6), (31, 200), (700, 20)])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_motion_of_any_size_and_depth(shape: tuple[int, int], dtype: Any) -> None:
-    frame = np.full((*shape, 3), 77, dtype)
+    frame = np.full((*shape, 3), np.iinfo(dtype).max // 3, dtype)
     found = motion(frame, frame)
     assert found.origin.shape == (*shape, 2)
-    np.testing.assert_array_equal(blended(frame, frame, found), frame)
+    result = blended(frame, frame, found)
+    assert result.dtype == dtype
+    np.testing.assert_array_equal(result, frame)
 
 
 def test_flicker_is_less_than_half_and_edges_stay() -> None:

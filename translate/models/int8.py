@@ -75,8 +75,8 @@ class Int8Block(nn.Module):
     def rounded(self, x: Tensor) -> Tensor:
         """float32 (B, C, H, W), channels last -> bytes, in parts that stay in the processor's cache."""
         found = torch.empty_like(x, dtype=torch.uint8)
-        flat, bytes_ = (t.permute(0, 2, 3, 1).view(-1) for t in (x, found))
-        for part, to in zip(flat.split(PART), bytes_.split(PART), strict=True):
+        given, into = (torch.split(t.permute(0, 2, 3, 1).view(-1), PART) for t in (x, found))
+        for part, to in zip(given, into, strict=True):
             to.copy_(torch.add(self.shift, part, alpha=1 / self.step).clamp_(0, 255))
         return found
 

@@ -7,6 +7,12 @@ import torch
 
 from translate.errors import InputError
 
+# MKL looks for the variant of a function that is best on the processor in its first call, which two threads must not
+# make at once: one of them may get a coarse variant, and a picture bits that it has in no other run
+# (github.com/pytorch/pytorch/issues/188792). These are the functions that networks and their training use.
+for _function in (torch.exp, torch.log, torch.log10, torch.sin, torch.sqrt, torch.tanh):
+    _function(torch.ones(1))
+
 # What a network's weights are; "int8" is for its residual blocks alone.
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "int8": torch.float32}
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from translate import heap
 from translate.errors import InputError
 
 # MKL looks for the variant of a function that is best on the processor in its first call, which two threads must not
@@ -74,9 +75,10 @@ def choose_precision(wanted: str, device: str) -> Choice:
 
 
 def available_bytes() -> int | None:
-    """Main memory that is free without swapping; None where the system does not say so in Linux's way."""
+    """Main memory that this process can have without swapping; None where the system does not say so in Linux's way."""
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
     except OSError:
         return None
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
+    free = next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
+    return None if free is None else free + heap.kept()

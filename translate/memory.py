@@ -42,7 +42,7 @@ def budget(device: str) -> int:
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # by torch, to be used again
         return int((torch.cuda.mem_get_info(device)[0] + kept) * 0.8)
     free = available_bytes()
-    return MOST if free is None else min(MOST, free // 2)
+    return MOST if free is None else min(MOST, free // 3)  # the rest is for results, and for gaps in the heap
 
 
 def tile_side(model: Model, itemsize: int, shape: tuple[int, int, int], memory: int) -> int | None:

@@ -20,7 +20,7 @@ from _environment import pictures_in, read_rgb
 from PIL import Image
 from torch import Tensor
 
-from translate.train.damage import damage_and_truth
+from translate.train.damage import damage
 from translate.train.damage.lowres import degrade
 from translate.train.sketch import DETECTORS, sketch
 
@@ -29,7 +29,7 @@ def damaged(pixels: np.ndarray, name: str, seed: int) -> tuple[np.ndarray, np.nd
     """uint8 (H, W, 3) -> the damaged picture, (H, W, 3), and the mask, (H, W), in bytes."""
     seeds = torch.tensor([zlib.crc32(name.encode()) + (seed << 32)])
     x = torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255
-    picture, _, mask = damage_and_truth(x, seeds)
+    picture, _, mask = damage(x, seeds)
     return _bytes(picture[0].permute(1, 2, 0)), _bytes(mask[0, 0])
 
 

@@ -133,7 +133,7 @@ def test_restore_learns_tones_grain_and_where_the_marks_are(
         checks = 0.2 * ((torch.arange(good.shape[3]) // 2) % 2) - 0.1
         return torch.where(marks > 0, torch.tensor([1.0, 0, 0]).view(1, 3, 1, 1), toned + checks), toned, marks
 
-    monkeypatch.setattr(restore, "damage_and_truth", age)
+    monkeypatch.setattr(restore, "damage", age)
     steps = list(run(replace(restoring, steps=100, batch=4, width=8, lr=2e-3), tmp_path / "out"))
     first, last = steps[:10], steps[-10:]
 

@@ -52,6 +52,79 @@ def test_older_containers(name: str, codec: str, sound: str, becomes: str, tmp_p
         assert abs((after[0] - float(copied[0][0])) - (before[0] - float(there[0][0]))) < 0.0021
 
 
+@pytest.mark.parametrize(("name", "codec", "gop"), [
+    ("a.avi", "mpeg4", "25"), ("a.mpg", "mpeg2video", "15"), ("a.mts", "libx264", "25"), ("a.m2ts", "mpeg2video", "15"),
+    ("a.wmv", "wmv2", "25"), ("a.flv", "libx264", "25"), ("a.3gp", "libx264", "25"), ("a.mkv", "libx264", "25"),
+])  # fmt: skip
+def test_a_span_is_that_of_the_whole(name: str, codec: str, gop: str, tmp_path: Path) -> None:
+    """Seeking leads to a key frame in some containers, and anywhere in others."""
+    options = {"g": gop} | ({} if codec == "wmv2" else {"bf": "2"})
+    source = tmp_path / name
+    with av.open(str(source), "w") as out:
+        stream = out.add_stream(codec, 25, options, width=WIDTH, height=64, pix_fmt="yuv420p")
+        for n in range(200):
+            frame = av.VideoFrame.from_ndarray(np.full((96, WIDTH), n, np.uint8), "yuv420p")
+            frame.pts = n
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    with Video(source) as video:
+        every, origin = list(video.frames()), video.origin
+        times = [frame.pts * video.time_base - origin for frame in every]
+    assert len(every) == 200
+    for start, end in ((1.0, 2.0), (3.1, 3.5), (5.5, 6.0), (0.1, 0.5), (0, 0.2), (7.6, 99)):
+        wanted = [frame for frame, time in zip(every, times, strict=True) if start <= float(time) < end]
+        with Video(source) as video:
+            found = list(video.frames(start, end))
+            assert (video.lost, video.problem) == (0, None)
+        assert [(frame.pts, frame.mark) for frame in found] == [(frame.pts, frame.mark) for frame in wanted]
+        assert found
+
+
+def test_a_clock_that_begins_late(tmp_path: Path) -> None:
+    """Receivers write the time since they were switched on."""
+    source = write_video(tmp_path / "early.mts", 30, audio=True, sound="mp2")
+    late = tmp_path / "late.mts"
+    with (
+        av.open(str(source)) as container,
+        av.open(str(late), "w", container_options={"output_ts_offset": "40000"}) as out,
+    ):
+        copies = {stream.index: out.add_stream_from_template(stream) for stream in container.streams}
+        for packet in container.demux():
+            if packet.size:
+                packet.stream = copies[packet.stream.index]
+                out.mux(packet)
+    done = made(late, target := tmp_path / "out.mkv", preset="ultrafast")
+    assert done.status == "done"
+    assert [data for _, data in packets(target, 1)] == [data for _, data in packets(late, 1)]
+    assert float(packets(late, 0)[0][0]) > 40000
+    assert 0 <= float(packets(target, 0)[0][0]) < 0.1
+
+
+@pytest.mark.parametrize("name", ["a.mpg", "a.mts", "a.mkv"])
+def test_a_hole(name: str, tmp_path: Path) -> None:
+    source = write_video(tmp_path / name, 60, codec="libx264" if name == "a.mkv" else "mpeg2video", size=(128, 96))
+    data = bytearray(source.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + len(data) // 8] = bytes(len(data) // 8)
+    source.write_bytes(data)
+    done = made(source, tmp_path / "out.mkv", preset="ultrafast")
+    assert done.status == "failed"
+    assert "copy or download it again" in str(done.message)
+
+
+def test_an_avi_of_a_thousand_frames_a_second(tmp_path: Path) -> None:
+    source = tmp_path / "a.avi"
+    with av.open(str(source), "w") as out:
+        stream = out.add_stream("mjpeg", 1000, width=64, height=64, pix_fmt="yuvj420p")
+        for n in range(600):
+            frame = av.VideoFrame.from_ndarray(np.full((96, 64), n % 256, np.uint8), "yuvj420p")
+            frame.pts = n
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    done = made(source, tmp_path / "out.mkv", preset="ultrafast")
+    assert (done.status, "600 frames in, 600 frames out" in str(done.message)) == ("done", True)
+
+
 def test_a_cut_avi(tmp_path: Path) -> None:
     source = write_video(tmp_path / "a.avi", 60, codec="mjpeg", format="yuvj420p", size=(128, 128))
     source.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
@@ -135,6 +208,25 @@ def test_only_what_is_marked_and_in_each_size(tmp_path: Path) -> None:
     assert combs([frame.to_ndarray(format="rgb24") for frame in after if frame.height == 48]) < 0.5
 
 
+def test_too_small_for_it(tmp_path: Path) -> None:
+    source = combed(tmp_path / "a.mkv", 3, height=4, flags="+ildct", field_order="tt")
+    with av.open(str(source)) as container:
+        frames = list(container.decode(video=0))
+
+    class Marked:
+        """A frame that says so of itself."""
+
+        def __init__(self, frame: Any) -> None:
+            self.frame, self.interlaced_frame = frame, True
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.frame, name)
+
+    whole, marked = Deinterlacer(), [Marked(frame) for frame in frames]
+    assert list(whole(marked)) == marked  # type: ignore[arg-type, comparison-overlap]
+    assert not whole.used
+
+
 def test_a_change_of_mind_begins_anew(tmp_path: Path) -> None:
     source, target = interlaced(tmp_path / "tv.mkv", 260, g="12"), tmp_path / "out.mp4"
     run = job.run(ready(), Job(source, target), job.Options(preset="ultrafast"))
@@ -155,6 +247,33 @@ def test_numbered_pictures_of_it(tmp_path: Path) -> None:
         [read(path).pixels for path in sorted((tmp_path / name).glob("*.png"))] for name in ("whole", "left")
     )
     assert combs(whole) < 0.5 < 10 < combs(left)
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize("stop", [9, 17])
+def test_a_stopped_run_of_a_partly_interlaced_one_goes_on(stop: int, tmp_path: Path) -> None:
+    """Each frame is made of its neighbours, whether they are marked or not."""
+    source, base = tmp_path / "tv.mkv", 0
+    with av.open(str(source), "w") as out:
+        copy: Any = None
+        for number, (kind, count) in enumerate([(interlaced, 5), (combed, 3), (interlaced, 8), (combed, 8)]):
+            flags = {"codec": "mpeg2video", "q": "1", "bf": "0"} if kind is combed else {}
+            with av.open(str(kind(tmp_path / f"{number}.mkv", count, g="100", **flags))) as part:
+                copy = copy or out.add_stream_from_template(part.streams.video[0])
+                for packet in part.demux(video=0):
+                    if packet.size:
+                        packet.pts = packet.dts = 40 * base
+                        packet.stream, base = copy, base + 1
+                        out.mux(packet)
+    wanted = job.Options(preset="ultrafast")
+    *_, _ = job.run(normed(), Job(source, whole := tmp_path / "whole.mp4"), wanted)
+    run = job.run(normed(), Job(source, target := tmp_path / "out.mp4"), wanted)
+    while next(run).frames < stop:  # type: ignore[union-attr]
+        pass
+    run.close()  # type: ignore[attr-defined]
+    first, *_ = job.run(normed(), Job(source, target), wanted)
+    assert first.resumed > 0  # type: ignore[union-attr]
+    assert packets(target, 0) == packets(whole, 0)
 
 
 @pytest.mark.usefixtures("short")

@@ -37,8 +37,8 @@ FORMATS = (
     Format("PPM", (".pgm", ".pnm"), writable=False),
     Format("GIF", (".gif",), writable=False),
     # What phones and browsers keep: as lossy as a JPEG.
+    Format("AVIF", (".avif",), writable=False, instead=".jpg"),  # before HEIF, which takes those of brand mif1, too
     Format("HEIF", (".heic", ".heif", ".hif"), writable=False, instead=".jpg"),
-    Format("AVIF", (".avif",), writable=False, instead=".jpg"),
 )
 BY_SUFFIX = {suffix: kind for kind in FORMATS for suffix in kind.suffixes}
 

@@ -16,7 +16,7 @@ from translate.models.restorer import THUMBNAIL, Restorer, corrected, paint_for,
 from translate.train import distributed
 from translate.train.accumulate import backward, passes
 from translate.train.begin import begin_with
-from translate.train.damage import damage_and_truth
+from translate.train.damage import damage
 from translate.train.data import Crops, Share
 from translate.train.guard import Guard
 from translate.train.options import Restore
@@ -60,7 +60,7 @@ def train(
         good = (photos.batch(count, share) + 1) / 2
         grey, seeds = torch.rand(count, 1, 1, 1)[share] < config.grey, torch.randint(2**62, (count,))[share]
         good = torch.where(grey, luma(good), good)
-        aged, toned, destroyed = damage_and_truth(good, seeds)
+        aged, toned, destroyed = damage(good, seeds)
         shown = (torch.rand(count, network.tones.seen.in_features)[share] < SHOWN) / SHOWN
         return tuple(x.to(device) for x in (aged, good, toned, destroyed, shown))
 

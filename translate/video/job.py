@@ -130,7 +130,8 @@ def _summary(video: Video | Stills, work: Work, kept: Kept, rate: float) -> list
     """What to tell at the end."""
     frames = video.given + work.resumed
     told = [f"{frames} frames in, {work.count} frames out at {rate:.2f} frames/s"]
-    told += [f"kept {', '.join(kept.streams) or 'no other streams, as there are none'}"]
+    none = "no other streams" if kept.notes else "no other streams, as there are none"
+    told += [f"kept {', '.join(kept.streams) or none}"]
     told += dict.fromkeys([note for part in work.parts for note in part.notes] + list(video.notes))
     return told
 
@@ -138,7 +139,7 @@ def _summary(video: Video | Stills, work: Work, kept: Kept, rate: float) -> list
 def _joined(target: Path, video: Video | Stills, work: Work, options: Options) -> Kept:
     """Put the output together under a temporary name and rename it; then the segments can go."""
     cut = None
-    if options.start is not None or options.end is not None:
+    if options.start is not None or options.end is not None or video.adrift:
         begin = video.origin + exact(options.start or 0)
         cut = Cut(begin, None if options.end is None else video.origin + exact(options.end))
     parts = work.parts

@@ -109,7 +109,8 @@ def copied(
             if stream.type != "attachment":
                 others[stream.index] = copy
         else:
-            better = "; name the output .mkv" if format == "mp4" and stream.type != "data" else ""
+            fits = format == "mp4" and (cover or _holds("matroska", stream))
+            better = "; name the output .mkv" if fits else ""
             kept.notes.append(
                 f"{format} cannot hold stream {stream.index}, {what} ({name}), and it was left out{better}"
             )

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
 ANY_RATE = Fraction(25)  # where the file does not say one
+_BROADCAST = "mpegts", "mpeg"  # FFmpeg's names of containers whose clock begins anywhere
+_NO_WAY_IN = "avi", "mpeg"  # those whose frames have other times when reading begins in the middle
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +57,9 @@ class Video:
         self.bits = max((component.bits for component in context.format.components), default=8) if context.format else 8
         self.chroma = chroma_of(context.format) if context.format else "420"
         self.origin = Fraction(self.container.start_time or 0, 1_000_000)  # seconds
+        self.adrift = self.container.format.name in _BROADCAST  # where that means nothing
+        if self.adrift:
+            self.origin = Fraction(int(self.origin * 1000), 1000)  # rounded up it would be after the first packet
         self.notes: dict[str, None] = {}  # what is remarkable, in the order in which it was found
         self.given = 0  # frames that were handed out
         self.lost = 0  # packets that could not be decoded
@@ -110,17 +115,12 @@ class Video:
         first = None if start is None else (self.origin + exact(start)) / self.time_base
         stop = None if end is None else (self.origin + exact(end)) / self.time_base
         found: Iterator[tuple[VideoFrame, int]] | None = None
-        if first:
-            self._seek(first)
         if skip and last:
             for frame, _ in itertools.islice(self._from(first), 1):
                 self._settle(frame)
-            found = self._entered(*last)
+            if (found := self._entered(*last)) is None:
+                self._reopen()
         if found is None:
-            if skip:
-                self._seek(None)
-                if first:
-                    self._seek(first)
             found = self._from(first)
             for _ in range(skip):
                 next(found, None)
@@ -131,8 +131,27 @@ class Video:
             yield Frame(self._upright(frame), pts, frame.duration or 0, _mark(frame))
 
     def _from(self, first: Fraction | None) -> "Iterator[tuple[VideoFrame, int]]":
-        """Of what comes next, the frames whose time is not before `first`."""
-        return (item for item in self._timed() if first is None or item[1] >= first)
+        """All frames, or those whose time is not before `first`."""
+        if first is None:
+            return self._timed()
+        return (item for item in self._reached(first) if item[1] >= first)
+
+    def _reached(self, pts: Fraction) -> "Iterator[tuple[VideoFrame, int]]":
+        """All frames from one on that is not after `pts`, if there is any.
+
+        Containers lead to a key frame before it, but MPEG-TS to any packet, and what can be decoded begins at the next.
+        """
+        lost, problem, back = self.lost, self.problem, 0
+        while self.container.format.name not in _NO_WAY_IN and back <= pts * self.time_base - self.origin:
+            self._seek(pts - back / self.time_base)
+            found = self._timed()
+            begin = next(found, None)
+            self.lost, self.problem = lost, problem  # what was met on the way in is not of the file
+            if begin and begin[1] <= pts:
+                return itertools.chain([begin], found)
+            back = 2 * back or 1
+        self._reopen()
+        return self._timed()
 
     def _settle(self, frame: "VideoFrame") -> None:
         """Take the size, and the aspect of an upright pixel, from the first frame."""
@@ -145,8 +164,7 @@ class Video:
     def _entered(self, pts: int, mark: int) -> "Iterator[tuple[VideoFrame, int]] | None":
         """What comes after the frame with this time and mark, or None where that is not found."""
         lost = self.lost
-        self._seek(pts - 2 / (self.rate * self.time_base))  # deinterlacing looks at the frame before
-        found = self._timed()
+        found = self._reached(pts - 2 / (self.rate * self.time_base))  # deinterlacing looks at the frame before
         for frame, time in found:
             if time >= pts:
                 if time == pts and _mark(frame) == mark:
@@ -155,16 +173,18 @@ class Video:
         self.lost = lost
         return None
 
-    def _seek(self, pts: Fraction | None) -> None:
+    def _seek(self, pts: Fraction) -> None:
         import av
 
         try:
-            if pts is None:
-                raise av.error.FFmpegError(0, "from the beginning")
             self.container.seek(int(pts), stream=self.stream)
         except av.error.FFmpegError:  # it cannot be entered in the middle
-            self.container.close()
-            self.container, self.stream = opened(self.path)
+            self._reopen()
+
+    def _reopen(self) -> None:
+        """Begin from the beginning."""
+        self.container.close()
+        self.container, self.stream = opened(self.path)
 
     def _timed(self) -> "Iterator[tuple[VideoFrame, int]]":
         """Every decoded frame with a time that is later than the one before."""
@@ -195,10 +215,13 @@ class Video:
             except av.error.FFmpegError as error:
                 self.problem = f"is damaged ({line(error)})"
                 packet = None
+            self.lost += packet is not None and packet.is_corrupt
             if packet is not None and packet.size and packet.pts is not None:
                 latest = max(latest, packet.pts + (packet.duration or 0))
             try:
-                yield from self.stream.codec_context.decode(packet if packet is not None and packet.size else None)
+                for frame in self.stream.codec_context.decode(packet if packet is not None and packet.size else None):
+                    self.lost += frame.is_corrupt
+                    yield frame
             except av.error.EOFError:
                 pass  # flushed already
             except av.error.FFmpegError:
@@ -213,7 +236,7 @@ class Video:
         clock = self.stream.metadata.get("DURATION", "")
         promised = sum(float(part) * 60**n for n, part in enumerate(reversed(clock.split(":")))) if clock else 0.0
         if self.container.format.name == "avi":
-            promised = float(self.stream.frames / self.rate)
+            promised = float(self.stream.frames / (self.stream.average_rate or self.rate))
         if latest * self.time_base + 0.5 < promised or (len(index) and latest < index[len(index) - 1].timestamp):
             self.problem = self.problem or "is cut short"
 

@@ -54,6 +54,7 @@ class Stills:
         self.colour, self.chroma, self.aspect, self.origin = Colour(1, False, 1, 1), "420", Fraction(1), Fraction(0)
         self.notes: dict[str, None] = {}
         self.given = self.lost = 0
+        self.adrift = False
         self.problem: str | None = None
 
     def __enter__(self) -> "Stills":

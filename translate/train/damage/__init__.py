@@ -38,19 +38,19 @@ AGED: tuple[tuple[Change, float], ...] = (
 )
 
 
-def damage(x: Tensor, seeds: Tensor | None = None) -> Tensor:
-    """Age photographs (B, 3, H, W), RGB in [0, 1], each in its own way; the result has the same shape and range.
-
-    One seed a picture is in `seeds` (B,), by default from torch's global generator, and nothing else is random. Widths
-    of marks are pixels of the picture as it is given, their number grows with its area.
-    """
-    return damage_and_truth(x, seeds)[0]
-
-
-def damage_and_truth(x: Tensor, seeds: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-    """`damage`, the same with nothing but the tones changed, and where marks have destroyed it, (B, 1, H, W) in [0, 1].
+def damage(x: Tensor, seeds: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    """Age photographs, each in its own way.
 
     Fading, stains, grain and the like change the picture everywhere or keep its content, and are not in the mask.
+    Widths of marks are pixels of the picture as it is given, their number grows with its area.
+
+    Args:
+        x: (B, 3, H, W), RGB in [0, 1].
+        seeds: one a picture (B,), by default from torch's global generator; nothing else is random.
+
+    Returns:
+        The aged pictures, the same with nothing but the tones changed, both like `x`, and a mask of where marks have
+        destroyed them, (B, 1, H, W) in [0, 1].
     """
     if seeds is None:
         seeds = torch.randint(2**62, (len(x),))

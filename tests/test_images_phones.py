@@ -58,6 +58,14 @@ def test_turned_once_and_tags_kept(tmp_path: Path, suffix: str) -> None:
     assert read(tmp_path / "b.jpg").pixels.shape == (64, 48, 3)
 
 
+def test_an_avif_of_a_general_brand(tmp_path: Path) -> None:
+    """Some writers name the container's brand first, and AV1's among those it is compatible with."""
+    path = tmp_path / "a.avif"
+    Image.fromarray(scene()).save(path, quality=100, subsampling="4:4:4")
+    path.write_bytes(path.read_bytes().replace(b"ftypavif", b"ftypmif1", 1))
+    assert near(read(path).pixels, scene())
+
+
 def test_the_picture_that_is_meant(tmp_path: Path) -> None:
     path = heif(tmp_path / "burst.heic", scene()[::-1].copy(), scene(), scene()[:, ::-1].copy(), main=1)
     assert near(read(path).pixels, scene())

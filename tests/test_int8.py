@@ -22,7 +22,7 @@ from translate.models.int8 import Int8Block, Int8Conv, Watched, examples, in_int
 from translate.models.srgan import ResidualBlock, SRResNet
 from translate.translator import Translator
 
-here = pytest.mark.skipif(not possible(SRResNet(4, 1), "cpu"), reason="this processor has no VNNI")
+here = pytest.mark.skipif(not possible(SRResNet(4, 1), "cpu"), reason="this processor has no AVX512-VNNI")
 
 
 def scene(height: int, width: int) -> Any:
@@ -137,12 +137,12 @@ def test_what_it_is_not_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: True)
     assert possible(SRResNet(4, 1), "cpu")
     assert not possible(SRResNet(4, 1), "cuda")
-    said = "--precision int8 is for SRResNet, on a processor that has VNNI, and not for ResnetGenerator here"
+    said = "--precision int8 is for SRResNet, on a processor that has AVX512-VNNI, and not for ResnetGenerator here"
     with pytest.raises(InputError, match=said):
         Translator(Model(ResnetGenerator(4, 1), "ResnetGenerator", 1, 4, 16, (-1, 1)), "cpu", "int8")
     monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: False)
     assert not possible(SRResNet(4, 1), "cpu")
-    with pytest.raises(InputError, match="a processor that has VNNI, and not for SRResNet here"):
+    with pytest.raises(InputError, match="a processor that has AVX512-VNNI, and not for SRResNet here"):
         Translator(Model(learnt(), "SRResNet", scale=2, halo=8), "cpu", "int8")
 
 

@@ -50,7 +50,7 @@ class Translator:
         self.device = choose_device(device).value
         self.precision = choose_precision(precision, self.device).value
         if self.precision == "int8" and not int8.possible(model.network, self.device):
-            what = "SRResNet, on a processor that has VNNI"
+            what = "SRResNet, on a processor that has AVX512-VNNI"
             raise InputError(f"--precision int8 is for {what}, and not for {model.architecture} here; leave it out")
         self._asked = precision != "auto"
         self._network = Network(model, self.device, self.precision)

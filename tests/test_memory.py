@@ -40,4 +40,4 @@ def test_what_torch_holds_of_a_gpu_and_does_not_use_is_free(monkeypatch: pytest.
     told = {"mem_get_info": (100, 900), "memory_reserved": 700, "memory_allocated": 200}
     for name, value in told.items():
         monkeypatch.setattr(torch.cuda, name, lambda *_, value=value: value)
-    assert memory.budget("cuda:0") == 480  # 0.8 of 100 + 700 - 200
+    assert memory.budget("cuda:0", model(0)) == 480  # 0.8 of 100 + 700 - 200

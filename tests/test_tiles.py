@@ -253,8 +253,8 @@ def test_what_is_kept_has_its_room_from_the_start(tmp_path: Path, monkeypatch: A
 def test_parts_are_made_where_nobody_knows_how_much_is_free(monkeypatch: Any) -> None:
     model = Model(SRResNet(64, 16, tail="direct"), "SRResNet", scale=4, halo=34)
     monkeypatch.setattr(memory, "available_bytes", lambda: None)
-    assert memory.tile_side(model, 4, (1, 9000, 12000), memory.budget("cpu")) is not None
-    assert memory.tile_side(model, 4, (1, 256, 256), memory.budget("cpu")) is None
+    assert memory.tile_side(model, 4, (1, 9000, 12000), memory.budget("cpu", model)) is not None
+    assert memory.tile_side(model, 4, (1, 256, 256), memory.budget("cpu", model)) is None
 
 
 def test_command(run: Any, photo: Any, tmp_path: Path, monkeypatch: Any) -> None:

@@ -36,13 +36,14 @@ def can_tile(model: Model) -> bool:
     return isinstance(model.network, ResnetGenerator | PretrainedUNet) or model.halo is not None
 
 
-def budget(device: str) -> int:
+def budget(device: str, model: Model) -> int:
     """Bytes that one step may take."""
     if device.startswith("cuda"):
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # by torch, to be used again
         return int((torch.cuda.mem_get_info(device)[0] + kept) * 0.8)
+    most = MOST if model.halo is None else MOST // 3  # tiles cost little time, bands of a network with norms much
     free = available_bytes()
-    return MOST if free is None else min(MOST, free // 3)  # the rest is for results, and for gaps in the heap
+    return most if free is None else min(most, free // 3)  # the rest is for results, and for gaps in the heap
 
 
 def tile_side(model: Model, itemsize: int, shape: tuple[int, int, int], memory: int) -> int | None:

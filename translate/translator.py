@@ -144,7 +144,7 @@ class Translator:
         if isinstance(self.tile, int):
             return self.tile if max(height, width) > self.tile else None
         if self.tile == "auto" and memory.can_tile(self.model):
-            return memory.tile_side(self.model, itemsize, shape, memory.budget(self.device))
+            return memory.tile_side(self.model, itemsize, shape, memory.budget(self.device, self.model))
         if self.device.startswith("cpu"):  # a GPU says itself when it is full
             memory.require(self.model, itemsize, shape)
         return None

@@ -146,7 +146,7 @@ def test_a_part_goes_on_without_what_lies_before_it(
 def test_a_damaged_frame_keeps_to_itself_after_a_file_was_opened_again(make: Make) -> None:
     with Video(make()) as video:
         before = video.stream.thread_type.name
-        video._seek(None)
+        video._reopen()
         assert before == video.stream.thread_type.name == "SLICE"
 
 

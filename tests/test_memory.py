@@ -41,3 +41,13 @@ def test_what_torch_holds_of_a_gpu_and_does_not_use_is_free(monkeypatch: pytest.
     for name, value in told.items():
         monkeypatch.setattr(torch.cuda, name, lambda *_, value=value: value)
     assert memory.budget("cuda:0", model(0)) == 480  # 0.8 of 100 + 700 - 200
+
+
+@pytest.mark.parametrize(("halo", "free", "most"), [
+    (None, 10**12, memory.MOST), (8, 10**12, memory.MOST // 3), (None, 3 * 10**8, 10**8), (8, None, memory.MOST // 3),
+])  # fmt: skip
+def test_a_step_takes_a_third_of_what_is_free(
+    halo: int | None, free: int | None, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "available_bytes", lambda: free)
+    assert memory.budget("cpu", model(halo)) == most

@@ -111,9 +111,14 @@ def _joined(
                     out.mux_one(frame)
                     frame = next(frames, None)
                 at.append(packet.stream)
-                packet.stream = others[packet.stream.index]
-                out.mux_one(packet)
+                for other in others[packet.stream.index].packets(packet):
+                    out.mux_one(other)
                 at.clear()
+            for index, kind in others.items():
+                for other in kind.packets(None):
+                    out.mux_one(other)
+                if kind.lost:
+                    kept.notes.append(f"{kind.lost} packets of stream {index} could not be decoded")
             while frame is not None:
                 out.mux_one(frame)
                 frame = next(frames, None)

@@ -1,4 +1,4 @@
-"""What else a file holds beside its main video: copied as it is, where the new container can hold it."""
+"""What else a file holds beside its main video: copied as it is where the new container can hold it, or sound anew."""
 
 import io
 from collections.abc import Iterable, Iterator
@@ -6,6 +6,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
+
+from translate.video.sound import Sound
 
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
@@ -22,6 +24,7 @@ _OF_THE_OLD_FILE = (
     "number_of_",
     "_stat",
 )
+_FINE = Fraction(1, 90_000)  # seconds
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,22 @@ class Kept:
     notes: list[str] = field(default_factory=list)
 
 
-def packets(src: "InputContainer", others: "dict[int, Stream]", cut: Cut | None) -> "Iterator[Packet[Any]]":
+class Copy:
+    """A stream whose packets are taken as they are."""
+
+    lost = 0
+
+    def __init__(self, stream: "Stream") -> None:
+        self.stream = stream
+
+    def packets(self, packet: "Packet[Any] | None") -> "Iterator[Packet[Any]]":
+        """The packet itself; None gives none, as nothing is held back."""
+        if packet is not None:
+            packet.stream = self.stream
+            yield packet
+
+
+def packets(src: "InputContainer", others: "dict[int, Copy | Sound]", cut: Cut | None) -> "Iterator[Packet[Any]]":
     """The packets of the other streams; of a file that is cut short, those that are there."""
     import av
 
@@ -62,9 +80,12 @@ def packets(src: "InputContainer", others: "dict[int, Stream]", cut: Cut | None)
             time = (packet.dts if packet.pts is None else packet.pts) * packet.time_base
             if time < cut.start or (cut.stop is not None and time >= cut.stop):
                 continue
-            shift = round(cut.start / packet.time_base)
-            packet.dts -= shift
-            packet.pts = None if packet.pts is None else packet.pts - shift
+            finer = max(1, round(packet.time_base / _FINE))  # ADPCM of AVI counts blocks of a tenth of a second
+            shift = round(cut.start / packet.time_base * finer)
+            packet.dts = packet.dts * finer - shift
+            packet.pts = None if packet.pts is None else packet.pts * finer - shift
+            packet.duration = (packet.duration or 0) * finer
+            packet.time_base /= finer
         yield packet
 
 
@@ -83,12 +104,12 @@ def copied(
     refused: set[int],
     kept: Kept,
     video: Any,
-) -> "dict[int, Stream]":
-    """A stream in the output for each of the source that it can hold, by the index there."""
+) -> "dict[int, Copy | Sound]":
+    """What becomes of each stream of the source that the output can hold, by the index there."""
     if main is not None:
         video.metadata.update(tidy(src.streams[main].metadata))
         video.disposition = src.streams[main].disposition
-    others: dict[int, Stream] = {}
+    others: dict[int, Copy | Sound] = {}
     for stream in src.streams:
         if stream.index == main or (main is None and stream.type == "video"):
             continue
@@ -107,16 +128,32 @@ def copied(
             copy.metadata.update(tidy(stream.metadata))
             copy.disposition = stream.disposition
             if stream.type != "attachment":
-                others[stream.index] = copy
+                others[stream.index] = Copy(copy)
         else:
+            sound = _anew(out, stream, format)
+            become = f"encoded anew as {sound.codec}" if sound else "left out"
             fits = format == "mp4" and (cover or _holds("matroska", stream))
-            better = "; name the output .mkv" if fits else ""
+            better = "; name the output .mkv to keep it" if fits else ""
             kept.notes.append(
-                f"{format} cannot hold stream {stream.index}, {what} ({name}), and it was left out{better}"
+                f"{format} cannot hold stream {stream.index}, {what} ({name}), and it was {become}{better}"
             )
-            continue
+            if not sound:
+                continue
+            others[stream.index], name = sound, sound.codec
         kept.streams.append(f"{what} ({name})")
     return others
+
+
+def _anew(out: "OutputContainer", stream: "Stream", format: str) -> Sound | None:
+    """The sound of a stream, encoded as the container can hold it; None where it is none, or cannot be."""
+    try:
+        sound = Sound(out, stream, format) if stream.type == "audio" else None
+    except ValueError:
+        return None
+    if sound:
+        sound.stream.metadata.update(tidy(stream.metadata))
+        sound.stream.disposition = stream.disposition
+    return sound
 
 
 def _holds(format: str, stream: "Stream") -> bool:

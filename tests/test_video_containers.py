@@ -287,13 +287,13 @@ def test_a_stopped_run_goes_on(gop: str, stop: int, tmp_path: Path, monkeypatch:
         pass
     run.close()  # type: ignore[attr-defined]
     found: list[bool] = []
-    real = Video._entered
+    real = Video.entered
 
     def entered(self: Video, pts: int, mark: int) -> Any:
         found.append((frames := real(self, pts, mark)) is not None)
         return frames
 
-    monkeypatch.setattr(Video, "_entered", entered)
+    monkeypatch.setattr(Video, "entered", entered)
     first, *_ = job.run(normed(), Job(source, target), wanted)
     assert first.resumed > 0  # type: ignore[union-attr]
     assert found == [True]  # without decoding all that was there

@@ -132,7 +132,7 @@ def test_a_part_goes_on_without_what_lies_before_it(
         pass
     run.close()  # type: ignore[attr-defined]
     if not mark:
-        monkeypatch.setattr(Video, "_entered", lambda *_: None)
+        monkeypatch.setattr(Video, "entered", lambda *_: None)
     real, decoded = Video._decoded, []
     monkeypatch.setattr(Video, "_decoded", lambda self: (decoded.append(frame) or frame for frame in real(self)))
     first, *_, done = job.run(ready(), Job(source, target), wanted)
@@ -146,7 +146,7 @@ def test_a_part_goes_on_without_what_lies_before_it(
 def test_a_damaged_frame_keeps_to_itself_after_a_file_was_opened_again(make: Make) -> None:
     with Video(make()) as video:
         before = video.stream.thread_type.name
-        video._reopen()
+        video.reopen()
         assert before == video.stream.thread_type.name == "SLICE"
 
 

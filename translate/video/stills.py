@@ -17,8 +17,9 @@ from translate.errors import ImageError, InputError, VideoError
 from translate.frames import shown
 from translate.images import Picture
 from translate.video.colour import Colour
+from translate.video.decode import ANY_RATE
 from translate.video.options import TIMES
-from translate.video.read import ANY_RATE, Frame, exact
+from translate.video.read import Frame, exact
 
 _FINE = Fraction(1, 1_000_000)  # where a file of times says nothing about its time base
 

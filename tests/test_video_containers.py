@@ -52,6 +52,35 @@ def test_older_containers(name: str, codec: str, sound: str, becomes: str, tmp_p
         assert abs((after[0] - float(copied[0][0])) - (before[0] - float(there[0][0]))) < 0.0021
 
 
+@pytest.mark.parametrize(("codec", "options", "gone"), [
+    ("libx264", {"bf": "3"}, None), ("libx264", {"bf": "3"}, 7), ("mpeg4", {"bf": "2"}, None), ("mjpeg", {}, 7),
+])  # fmt: skip
+def test_the_frames_of_an_avi_are_shown_in_its_slots(
+    codec: str, options: dict[str, str], gone: int | None, tmp_path: Path
+) -> None:
+    """It says in what order they are decoded only; with frames that are stored out of order that is another one."""
+    format = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+    packets: list[Any] = []
+    with av.open(str(tmp_path / "a.avi"), "w") as out:
+        stream = out.add_stream(codec, 25, options, width=WIDTH, height=64, pix_fmt=format)
+        for n in range(30):
+            picture = np.full((96, WIDTH), 128, np.uint8)
+            picture[:64, 3 * n : 3 * n + 3] = 255  # a bar that wanders
+            frame = av.VideoFrame.from_ndarray(picture, format)
+            frame.pts = n
+            packets += stream.encode(frame)
+        packets += stream.encode(None)
+        for number, packet in enumerate(packets):
+            if number != gone:
+                out.mux(packet)
+    with Video(tmp_path / "a.avi") as video:
+        found = list(video.frames())
+        assert not video.notes
+    assert len(found) == 30 - (gone is not None)
+    bars = [int(frame.picture.pixels.mean((0, 2)).argmax()) // 3 for frame in found]
+    assert [frame.pts for frame in found] == bars
+
+
 @pytest.mark.parametrize(("name", "codec", "gop"), [
     ("a.avi", "mpeg4", "25"), ("a.mpg", "mpeg2video", "15"), ("a.mts", "libx264", "25"), ("a.m2ts", "mpeg2video", "15"),
     ("a.wmv", "wmv2", "25"), ("a.flv", "libx264", "25"), ("a.3gp", "libx264", "25"), ("a.mkv", "libx264", "25"),

@@ -118,7 +118,7 @@ class Decoder:
     def _decoded(self) -> "Iterator[VideoFrame]":
         import av
 
-        latest = 0
+        latest, slots = 0, _Slots() if self.container.format.name == "avi" else None
         demuxed = self.container.demux(self.stream)
         while True:
             try:
@@ -129,14 +129,20 @@ class Decoder:
             self.lost += packet is not None and packet.is_corrupt
             if packet is not None and packet.size and packet.pts is not None:
                 latest = max(latest, packet.pts + (packet.duration or 0))
+                if slots and slots.key is None and packet.is_keyframe:
+                    slots.key = packet.dts
             try:
                 for frame in self.stream.codec_context.decode(packet if packet is not None and packet.size else None):
                     self.lost += frame.is_corrupt
+                    if slots:
+                        frame.pts = slots.next(frame)
                     yield frame
             except av.error.EOFError:
                 pass  # flushed already
             except av.error.FFmpegError:
                 self.lost += 1
+                if slots:
+                    slots.key = None
             if packet is None or not packet.size:
                 break
         self._check(latest)
@@ -150,6 +156,22 @@ class Decoder:
             promised = float(self.stream.frames / (self.stream.average_rate or self.rate))
         if latest * self.time_base + 0.5 < promised or (len(index) and latest < index[len(index) - 1].timestamp):
             self.problem = self.problem or "is cut short"
+
+
+class _Slots:
+    """When the frames of an AVI are shown, which only says in what order they are decoded: one for each frame time."""
+
+    def __init__(self) -> None:
+        self.key: int | None = None  # where the first key frame lies, of those that can be decoded
+        self._late: int | None = None  # by how many frames showing is behind decoding
+        self._last = -1
+
+    def next(self, frame: "VideoFrame") -> int:
+        """The slot of the next frame in the order of showing; a key frame is the first one that is shown."""
+        if self._late is None:
+            self._late = 0 if frame.dts is None or self.key is None else frame.dts - self.key
+        self._last = self._last + 1 if frame.dts is None else frame.dts - self._late
+        return self._last
 
 
 def mark_of(frame: "VideoFrame") -> int:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from translate.models.colouriser import GRID, Colouriser, grid, guided_upsample, luma
+from translate.models.colouriser import GRID, Colouriser, agreed, grid, guided_upsample, luma
 
 color = importlib.import_module("kornia.color")
 
@@ -83,10 +83,32 @@ def test_plain_colours_stay_plain() -> None:
                                torch.full((1, 2, 50, 40), 12.5), rtol=0, atol=1e-3)  # fmt: skip
 
 
+def test_places_that_look_alike_agree_on_their_colour() -> None:
+    """Two walls of the same look at both ends of a picture, and a lawn between them."""
+    seen = torch.zeros(1, 2, 8, 24)
+    seen[:, 0, :, :8] = seen[:, 0, :, 16:] = seen[:, 1, :, 8:16] = 1.0
+    scores = torch.zeros(1, 3, 16, 48)
+    scores[:, 0, :, :16], scores[:, 1, :, 32:], scores[:, 2, :, 16:32] = 6.0, 4.0, 5.0
+    left, lawn, right = (agreed(scores, seen)[0, :, 5:11, at : at + 6].mean((1, 2)) for at in (5, 21, 37))
+    assert left[0] < 5
+    assert left[1] > 0.8
+    assert right[0] > 1
+    assert (left - right).abs().max() < 4
+    torch.testing.assert_close(lawn, torch.tensor([0.0, 0.0, 5.0]), rtol=0, atol=0.1)
+
+
+@pytest.mark.parametrize("size", [(8, 8), (64, 96), (8, 6400)])
+def test_where_all_agree_nothing_changes(size: tuple[int, int]) -> None:
+    scores = torch.rand(1, 5, 1, 1).expand(-1, -1, *size)
+    torch.testing.assert_close(agreed(scores, torch.rand(1, 3, 9, 40)), scores, rtol=0, atol=1e-4)
+    one = torch.rand(1, 5, *size)
+    torch.testing.assert_close(agreed(one, torch.ones(1, 3, 9, 40)).mean((2, 3)), one.mean((2, 3)), rtol=0, atol=0.05)
+
+
 def test_a_mirror_image_gets_the_same_colours(network: Colouriser) -> None:
     torch.manual_seed(2)
     lightness = torch.rand(1, 1, 64, 96) * 100
-    one, other = (network.mean_colour(network.classify(x)) for x in (lightness, lightness.flip(3)))
+    one, other = (network.mean_colour(network.classify(network.look(x))) for x in (lightness, lightness.flip(3)))
     assert (one - other.flip(3)).abs().max() > 0.1, "without the mirror image they are others"
     turned = network.colours(*[lightness.flip(3)] * 2).flip(3)
     torch.testing.assert_close(turned, network.colours(lightness, lightness), rtol=0, atol=1e-3)
@@ -98,13 +120,13 @@ def test_a_mirror_image_gets_the_same_colours(network: Colouriser) -> None:
 def test_it_looks_from_near_and_from_far(
     network: Colouriser, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], looked_at: list[tuple[int, int]]
 ) -> None:
-    sizes, classify = [], network.classify
+    sizes, look = [], network.look
 
-    def seen(lightness: Tensor) -> Tensor:
+    def looking(lightness: Tensor) -> list[Tensor]:
         sizes.append(tuple(lightness.shape[2:]))
-        return classify(lightness)
+        return look(lightness)
 
-    monkeypatch.setattr(network, "classify", seen)
+    monkeypatch.setattr(network, "look", looking)
     assert network(torch.rand(1, 3, *size)).shape[2:] == size
     assert sizes == looked_at
 
@@ -112,8 +134,8 @@ def test_it_looks_from_near_and_from_far(
 def test_the_decoder_is_told_what_the_whole_picture_shows(network: Colouriser) -> None:
     told, lightness = [], torch.rand(1, 1, 64, 96) * 100
     with network.context.register_forward_hook(lambda _, given, __: told.append(given[0])):
-        scores = network.classify(lightness)
+        scores = network.classify(network.look(lightness))
     [deepest] = network.encoder((lightness / 100).expand(-1, 3, -1, -1), [4])
     torch.testing.assert_close(told[0], deepest.mean((2, 3)))
     with network.context.register_forward_hook(lambda _, __, found: found + 1):
-        assert (network.classify(lightness) - scores).abs().max() > 1e-4
+        assert (network.classify(network.look(lightness)) - scores).abs().max() > 1e-4

@@ -20,7 +20,7 @@ MEANS = {  # of the result's red, green and blue, in steps of 8 bit; measured wh
     "srresnet-x2-real": (114.7, 146.3, 136.1),
     "srresnet-x4": (115.1, 146.3, 136.1),
     "srgan-x4": (113.6, 145.0, 133.9),
-    "colourise": (162.2, 132.7, 82.8),
+    "colourise": (164.8, 132.6, 76.4),
     "restore": (94.1, 119.8, 119.6),
 }
 PHOTOGRAPHIC = (-1.0, 1.0), 1, 1  # range of values, multiple of, least side

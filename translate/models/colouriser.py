@@ -1,5 +1,6 @@
 """Colours for grey photographs: a classifier of the ab plane (Zhang et al., arXiv:1603.08511) on ImageNet features."""
 
+import math
 from collections.abc import Iterable, Mapping
 
 import torch
@@ -14,6 +15,8 @@ from translate.models.unet import Up
 GRID = 10.0  # between two classes of colour, in units of a and b
 NEAR, FAR = 256, 192  # short sides of what the network looks at: it was trained on pictures of such sizes
 FINEST = 1  # the tap of the encoder whose resolution the colours have: stride 4
+ALIKE, REACH = 0.15, 0.4  # of places whose colours agree: in the cosine of what is seen, and in longer sides
+PLACES = 4096  # that are compared at most: 16 times as many as in a square
 EDGES = 4.0  # standard deviation of L (0 to 100) within a window above which colours follow the edges of L
 
 
@@ -21,9 +24,10 @@ class Colouriser(nn.Module):
     """Finds the colours (a, b) for a grey photograph; the grey itself, at its full resolution, is not touched.
 
     The network sees the lightness L at a short side of 256 pixels and gives, at a quarter of that, how probable each
-    colour of a grid over the ab plane is; their annealed mean (section 2.3 of the paper), and that of the mirror image
-    from further away, are brought to full size such that they follow the edges of L (the fast guided filter: He & Sun
-    2015, arXiv:1505.00996). So a picture of any size takes the same time but for the last step.
+    colour of a grid over the ab plane is. Places that look alike agree on that, so that a wall has one colour. The
+    annealed mean (section 2.3 of the paper), and that of the mirror image from further away, are brought to full size
+    such that they follow the edges of L (the fast guided filter: He & Sun 2015, arXiv:1505.00996). So a picture of any
+    size takes the same time but for the last step.
 
     Args:
         width: channels of the decoder.
@@ -62,14 +66,22 @@ class Colouriser(nn.Module):
 
     def colours(self, near: Tensor, far: Tensor) -> Tensor:
         """L at two sizes, (B, 1, H, W) and (B, 1, h, w) in [0, 100], multiples of 32 -> ab (B, 2, H/4, W/4)."""
-        ab = self.mean_colour(self.classify(near))
-        mirrored = self.mean_colour(self.classify(far.flip(3))).flip(3)
+        ab = self._agreed_colours(near)
+        mirrored = self._agreed_colours(far.flip(3)).flip(3)
         return (ab + F.interpolate(mirrored, ab.shape[2:], mode="bilinear", align_corners=False)) / 2
 
-    def classify(self, lightness: Tensor) -> Tensor:
-        """L (B, 1, H, W) in [0, 100], H and W multiples of 32 -> scores of the colours (B, Q, H/4, W/4)."""
+    def _agreed_colours(self, lightness: Tensor) -> Tensor:
+        seen = self.look(lightness)
+        return self.mean_colour(agreed(self.classify(seen), seen[1]))
+
+    def look(self, lightness: Tensor) -> list[Tensor]:
+        """L (B, 1, H, W) in [0, 100], H and W multiples of 32 -> what the encoder sees, of strides 4, 8, 16 and 32."""
         grey = (lightness / 100).expand(-1, 3, -1, -1).to(self.head.weight.dtype)
-        *skips, y = self.encoder(grey, range(FINEST, len(TAPS)))
+        return list(self.encoder(grey, range(FINEST, len(TAPS))))
+
+    def classify(self, seen: list[Tensor]) -> Tensor:
+        """What the encoder sees -> scores of the colours (B, Q, H/4, W/4)."""
+        *skips, y = seen
         y = kernels.bias_leaky_relu(self.deepest(y) + self.context(y.mean((2, 3)))[..., None, None])
         for up, skip in zip(self.up, reversed(skips), strict=True):
             y = up(y, skip)
@@ -80,6 +92,27 @@ class Colouriser(nn.Module):
         """Scores (B, Q, h, w) -> ab (B, 2, h, w): the mean (temperature 1) up to the likeliest colour (near 0)."""
         shares = (scores.float() / self.temperature.float()).softmax(1)
         return torch.einsum("bqhw,qc->bchw", shares, self.bins.float())
+
+
+def agreed(scores: Tensor, seen: Tensor) -> Tensor:
+    """Scores (B, Q, h, w) whose mean over 4×4 (or more, of a very long picture) is that of all places that look alike.
+
+    That is non-local means (Buades et al. 2005), of what is decided instead of pixels.
+
+    Args:
+        scores: of the colours.
+        seen: (B, C, H, W), by which it is told how much two places are alike; of another size.
+    """
+    size = scores.shape[2:]
+    side = max(4, math.ceil(math.sqrt(size.numel() / PLACES)))
+    height, width = (math.ceil(n / side) for n in size)
+    small = F.adaptive_avg_pool2d(scores.float(), (height, width))
+    seen = F.adaptive_avg_pool2d(seen.float(), (height, width))
+    seen = F.normalize((seen - seen.mean((2, 3), keepdim=True)).flatten(2), dim=1)
+    place = torch.cartesian_prod(torch.arange(height), torch.arange(width)).to(seen) / (REACH * max(height, width))
+    alike = seen.transpose(1, 2) @ seen / ALIKE - torch.cdist(place, place).square() / 2
+    mean = (small.flatten(2) @ alike.softmax(1)).view_as(small)
+    return scores + F.interpolate(mean - small, size, mode="bilinear", align_corners=False)
 
 
 def shrunk(x: Tensor, side: int) -> Tensor:

@@ -85,7 +85,7 @@ def train(
         optimiser.zero_grad()
         for lightness, ab in passes(config.accumulate, *draw(count, share)):
             with autocast:
-                scores = network.classify(lightness)
+                scores = network.classify(network.look(lightness))
             truth = _soft_classes(ab, network.bins)
             rarity = importance[truth.argmax(1)]
             entropy = -(truth * scores.float().log_softmax(1)).sum(1)

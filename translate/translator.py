@@ -3,7 +3,6 @@
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -15,12 +14,12 @@ from translate.bands import in_bands
 from translate.device import PRECISIONS, choose_device, choose_precision
 from translate.errors import ImageError, InputError
 from translate.images import Picture
-from translate.images.scale import scaled
 from translate.metadata import Pixels
 from translate.models import Model, int8
 from translate.models.cyclegan import ResnetGenerator
 from translate.models.pretrained_unet import PretrainedUNet
 from translate.network import Network
+from translate.results import finished, put_together
 from translate.tiles import in_strips, in_tiles
 
 T = TypeVar("T")
@@ -75,14 +74,14 @@ class Translator:
         height, width = (n * self.model.scale for n in pictures[0].pixels.shape[:2])
 
         def whole(strips: Iterator[Picture]) -> Picture:
-            return _put_together(strips, height, width)
+            return put_together(strips, height, width)
 
         if len(pictures) == 1 or (together := self._together(pictures)) is None:
             return [self.strips(picture, whole) for picture in pictures]
         return [
             self._tried(picture, whole, ["fp32"])
             if pixels is None
-            else (whole(self._finished(picture, iter([pixels]))), None)
+            else (whole(finished(picture, iter([pixels]), self.scale)), None)
             for picture, pixels in zip(pictures, together, strict=True)
         ]
 
@@ -125,7 +124,7 @@ class Translator:
         while True:
             try:
                 rows = self._at_once(picture, precision) if side is None else self._in_parts(picture, precision, side)
-                return take(self._finished(picture, rows))
+                return take(finished(picture, rows, self.scale))
             except torch.OutOfMemoryError:
                 shortest = min(picture.pixels.shape[:2])
                 smaller = (min(side, shortest) if side else shortest) // 2
@@ -194,42 +193,6 @@ class Translator:
                 strip[:, left : left + seen.shape[1]] = seen
             if strip is not None and len(strip):  # else all of it is padding
                 yield strip
-
-    def _finished(self, picture: Picture, strips: Iterator[Pixels]) -> Iterator[Picture]:
-        """Strips of the result as pictures, with what the source had besides."""
-        top = 0
-        alpha = picture.alpha
-        if alpha is not None and self.model.scale > 1:
-            height, width = (n * self.model.scale for n in alpha.shape)
-            alpha = scaled(alpha, (width, height))
-        for pixels in strips:
-            rows = None if alpha is None else alpha[top : top + len(pixels)]
-            yield self._finish(replace(picture, alpha=rows), pixels)
-            top += len(pixels)
-
-    def _finish(self, picture: Picture, pixels: Pixels) -> Picture:
-        enlarges = self.model.scale > 1
-        if picture.grey and enlarges:  # sharper, but no more colourful than it was
-            mean = (pixels.sum(axis=2, keepdims=True, dtype=np.uint32) + 1) // 3
-            pixels = np.repeat(mean.astype(pixels.dtype), 3, axis=2)
-        return replace(picture, pixels=pixels, grey=picture.grey and enlarges)
-
-
-def _put_together(strips: Iterator[Picture], height: int, width: int) -> Picture:
-    """The picture that the strips are of."""
-    first = next(strips)
-    if len(first.pixels) == height:
-        return first
-    pixels = np.empty((height, width, 3), first.pixels.dtype)
-    alpha = None if first.alpha is None else np.empty((height, width), first.alpha.dtype)
-    top = 0
-    for strip in itertools.chain([first], strips):
-        rows = slice(top, top + len(strip.pixels))
-        pixels[rows] = strip.pixels
-        if alpha is not None and strip.alpha is not None:
-            alpha[rows] = strip.alpha
-        top = rows.stop
-    return replace(first, pixels=pixels, alpha=alpha)
 
 
 class _NotFiniteError(Exception):
